@@ -1,0 +1,99 @@
+"""The composition root: the only module that names concrete classes and puts them together."""
+
+import asyncio
+import secrets
+from typing import NamedTuple
+
+from sanic import Sanic
+
+from service.adapters.memory.authenticator import OpenAuthenticator
+from service.adapters.memory.clock import LoopClock
+from service.adapters.memory.directory import MemoryDirectory
+from service.adapters.memory.router import MemoryRouter
+from service.adapters.memory.timers import MemoryTimers
+from service.config import Settings
+from service.control.control import CallControl
+from service.domain.call import Policy
+from service.domain.ids import CallId
+from service.ports import Clock, NullObserver, Observer
+from service.supervisor import Supervisor
+from service.transport.app import Health, TransportOptions, create_app
+from service.transport.gateway import Gateway
+from service.transport.server import listen, serve
+
+
+class Node(NamedTuple):
+    """One node, composed and not yet listening."""
+
+    app: Sanic  # type: ignore[type-arg]
+    control: CallControl
+    gateway: Gateway
+    health: Health
+    supervisor: Supervisor
+
+
+def new_call_id() -> CallId:
+    """128 random bits as 32 hexadecimal digits; the id of the call's trace too."""
+    return CallId(secrets.token_hex(16))
+
+
+def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
+    """Put a single node together: the in-memory directory, router and timers."""
+    supervisor = Supervisor()
+    router = MemoryRouter()
+    timers = MemoryTimers(clock, supervisor.spawn)
+    control = CallControl(
+        directory=MemoryDirectory(),
+        router=router,
+        timers=timers,
+        clock=clock,
+        observer=observer,
+        new_call_id=new_call_id,
+        policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
+    )
+    gateway = Gateway(
+        control=control,
+        authenticator=OpenAuthenticator(),
+        observer=observer,
+        supervisor=supervisor,
+        event_backlog=settings.event_backlog,
+    )
+    router.attach(gateway)
+    timers.attach(control.wake)
+    health = Health()
+    options = TransportOptions(
+        client_urls=settings.client_urls,
+        ping_interval_s=settings.ping_interval_s,
+        ping_timeout_s=settings.ping_timeout_s,
+        max_message_bytes=settings.max_message_bytes,
+        demo_page=settings.demo_page,
+    )
+    return Node(create_app(gateway, supervisor, health, options), control, gateway, health, supervisor)
+
+
+async def run(settings: Settings) -> None:
+    """Serve with these settings until told to stop.
+
+    Raises:
+        AddressError: the address cannot be listened on.
+    """
+    listener = listen(settings.host, settings.port)
+    node = compose(settings, LoopClock(asyncio.get_running_loop()), NullObserver())
+    _announce(settings)
+    await serve(
+        node.app,
+        listener,
+        gateway=node.gateway,
+        health=node.health,
+        end_calls=node.control.shut_down,
+        shutdown_timeout_s=settings.shutdown_timeout_s,
+    )
+    await node.supervisor.close()
+
+
+def _announce(settings: Settings) -> None:
+    host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - a comparison
+    lines = [f"Signalling on http://{host}:{settings.port}/socket.io/"]
+    if settings.demo_page:
+        lines.append(f"Demo page:   http://{host}:{settings.port}/  (open it in two tabs)")
+    print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it

@@ -1,0 +1,160 @@
+"""Every setting once: its name, unit, default, limits and effect.
+
+Settings come from the environment and from a file `.env` in the working directory; the environment wins.
+`docs/configuration.md` is generated from this module.
+"""
+
+import enum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_FILE = Path(".env")
+
+
+class ConfigError(Exception):
+    """The start cannot go on with these settings. The message is one line for the person who starts it."""
+
+
+class Unit(enum.StrEnum):
+    """What a number counts."""
+
+    SECONDS = "seconds"
+    BYTES = "bytes"
+    EVENTS = "events"
+    PORT = "port"
+
+
+def _setting(default: object, description: str, example: str, *, unit: Unit | None = None, **limits: float) -> Any:  # noqa: ANN401 - pydantic's own form of a field
+    extra: dict[str, Any] = {"example": example}
+    if unit is not None:
+        extra["unit"] = unit.value
+    numbers: dict[str, Any] = dict(limits)
+    return Field(default=default, description=description, json_schema_extra=extra, **numbers)
+
+
+class Settings(BaseSettings):
+    """What whoever runs the server can choose."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    host: str = _setting("0.0.0.0", "The address to listen on.", "127.0.0.1")  # noqa: S104 - as the original does
+    port: int = _setting(8001, "The port to listen on.", "8001", unit=Unit.PORT, ge=1, le=65535)
+    client_url: str = _setting(
+        "*",
+        "The origin of the web client, or several separated by commas, for CORS. `*` lets every site connect: fine for "
+        "development, not for production.",
+        "https://app.example.com",
+    )
+    ring_timeout_s: float = _setting(
+        30.0,
+        "How long a call rings. Then both parties get `call:rejected` with the code `no_answer`.",
+        "30",
+        unit=Unit.SECONDS,
+        gt=0,
+        le=3600,
+    )
+    reconnect_grace_s: float = _setting(
+        0.0,
+        "How long a party whose connection was lost (without a goodbye) may stay away before its call ends. 0 ends the "
+        "call at once, as the original server does.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=300,
+    )
+    ping_interval_s: float = _setting(
+        25.0, "How often a client is asked for a sign of life.", "25", unit=Unit.SECONDS, ge=0.1, le=300
+    )
+    ping_timeout_s: float = _setting(
+        20.0,
+        "How long a client has to give it. A silent client is offline after interval plus timeout at the latest.",
+        "20",
+        unit=Unit.SECONDS,
+        ge=0.1,
+        le=300,
+    )
+    max_message_bytes: int = _setting(
+        262_144,
+        "The largest message that is accepted from a client. A description with many tracks can exceed 100 kB. "
+        "A larger one closes the connection.",
+        "262144",
+        unit=Unit.BYTES,
+        ge=1024,
+        le=16_777_216,
+    )
+    event_backlog: int = _setting(
+        256,
+        "How many events of one socket may wait for earlier ones of it. More are refused with `backlog_full`.",
+        "256",
+        unit=Unit.EVENTS,
+        ge=1,
+        le=100_000,
+    )
+    shutdown_timeout_s: float = _setting(
+        10.0,
+        "How long a stop may take at the most: the time for clients to be told and to close.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0.1,
+        le=300,
+    )
+    demo_page: bool = _setting(True, "Whether to serve the demo page at `/`.", "false")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "The least severe log lines to write: `debug`, `info`, `warning` or `error`.", "info"
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("client_url")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in value.split(","):
+            _check_origin(origin.strip())
+        return value
+
+    @property
+    def client_urls(self) -> tuple[str, ...]:
+        """The origins of `CLIENT_URL`, each as a browser sends it."""
+        return tuple(origin.strip().rstrip("/") for origin in self.client_url.split(","))
+
+
+def _check_origin(origin: str) -> None:
+    scheme, separator, rest = origin.partition("://")
+    host = rest.rstrip("/")
+    if origin != "*" and not (scheme in ("http", "https") and separator and host and "/" not in host):
+        raise ValueError("each origin must be * or a scheme and a host without a path")
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigError: `.env` cannot be read, or a value is unusable; names the variable, the problem and an example.
+    """
+    try:
+        if ENV_FILE.exists():
+            ENV_FILE.read_text(encoding="utf-8")
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f".env cannot be read ({reason}); mend it or take it away") from None
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error)) from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])
+    extra = Settings.model_fields[name].json_schema_extra
+    example = extra["example"] if isinstance(extra, dict) else ""
+    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    problem = problem if "must" in problem else f"must be {problem}"
+    return f"{name.upper()}: {problem}, for example {name.upper()}={example}"

@@ -1,0 +1,1 @@
+"""Call control: load, step, commit, perform. The only place where decisions of the domain become acts."""

@@ -1,0 +1,310 @@
+"""Call control.
+
+Each request goes the same way: load what it is about, let the domain decide (`step`, `place`), commit the
+decision under the preconditions that it was made on, perform its effects. A commit that meets a conflict
+decides again on what is there now; so of two events that exclude each other one wins, whichever node they come
+from, and the other sees the world that the winner left.
+
+Effects are performed after the commit and nowhere else.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+from service.control.session import Session
+from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
+from service.domain.effects import Effect, Joined, Snapshot, StatusReport
+from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown
+from service.domain.ids import CallId, SessionId, UserId
+from service.domain.placing import Attempt, Refusal, RefusedError, place
+from service.domain.requests import InCall, Initiate, Join, Relay, Request, Status
+from service.errors import (
+    AlreadyInCallError,
+    AlreadyJoinedError,
+    CallExpiredError,
+    CallNotFoundError,
+    NotJoinedError,
+    ReceiverNotFoundError,
+    SelfCallError,
+    SignallingError,
+    UnauthorizedError,
+    UserNotAvailableError,
+    UserNotFoundError,
+)
+from service.ports import (
+    CallStepped,
+    Clock,
+    ConflictError,
+    Directory,
+    Free,
+    Observer,
+    Precondition,
+    Router,
+    Seated,
+    Timers,
+    Unchanged,
+)
+
+MAX_ATTEMPTS = 16
+"""Decisions on one request before giving up. Each conflict means that somebody else got on, and a call has two
+parties and two deadlines: more than a few in a row mean that the directory is broken."""
+
+_REFUSALS: dict[Refusal, type[SignallingError]] = {
+    Refusal.SELF: SelfCallError,
+    Refusal.IN_CALL: AlreadyInCallError,
+    Refusal.OFFLINE: UserNotFoundError,
+    Refusal.BUSY: UserNotAvailableError,
+}
+
+
+class Outcome(NamedTuple):
+    """What came of a request: the effect that confirms it to the sender, and the call that it was about."""
+
+    confirmation: Effect | None = None
+    call_id: CallId | None = None
+
+
+class ContentionError(Exception):
+    """A commit met `MAX_ATTEMPTS` conflicts in a row."""
+
+
+class CallControl:
+    """Answers the requests of sessions, the deadlines of calls and the loss of sockets.
+
+    Not bound to a loop or a transport. Requests of one session must come one after the other, in the order
+    sent; requests of different sessions may interleave at every await.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        router: Router,
+        timers: Timers,
+        clock: Clock,
+        observer: Observer,
+        new_call_id: Callable[[], CallId],
+        policy: Policy,
+    ) -> None:
+        self._directory = directory
+        self._router = router
+        self._timers = timers
+        self._clock = clock
+        self._observer = observer
+        self._new_call_id = new_call_id
+        self._policy = policy
+        self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
+            Join: self._join,
+            Status: self._status,
+            Initiate: self._initiate,
+            InCall: self._in_call,
+            Relay: self._relay,
+        }
+
+    async def handle(self, session: Session, request: Request) -> Outcome:
+        """Answer a request of a session.
+
+        Raises:
+            SignallingError: the request is refused; nothing has changed.
+        """
+        return await self._answers[type(request)](session, request)
+
+    async def left(self, session: Session, *, goodbye: bool) -> None:
+        """The socket of a session is gone. With `goodbye` its client meant it, so that nobody waits for it."""
+        if session.user is None:
+            return
+        user = session.user
+        event = Lost(by=session.id, goodbye=goodbye)
+        with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
+            await self._advance(partial(self._call_of, user), event)
+        await self._directory.vacate(user, session.id)
+
+    async def wake(self, call_id: CallId) -> None:
+        """The deadline of a call has come: do what is due, or wait on if it has moved."""
+        call = await self._directory.load(call_id)
+        if call is None:
+            return
+        event = due(call, self._clock.now())
+        if event is None:
+            self._arm(call)
+            return
+        with suppress(CallNotFoundError, IllegalEventError):  # answered, ended or rejoined in the meantime
+            await self._advance(partial(self._directory.load, call_id), event)
+
+    async def shut_down(self) -> None:
+        """End every live call of this node and tell the parties."""
+        for call in await self._directory.live_calls():
+            with suppress(CallNotFoundError):  # ended by itself in the meantime
+                await self._advance(partial(self._directory.load, call.id), Shutdown())
+
+    # --- requests -----------------------------------------------------------------------------------------
+
+    async def _join(self, session: Session, request: Request) -> Outcome:
+        assert isinstance(request, Join)  # noqa: S101 - dispatched by type
+        user = request.user
+        if session.user not in (None, user) or session.identity.user not in (None, user):
+            raise AlreadyJoinedError
+        seat = await self._directory.seat(user, session.id)
+        session.user = user
+        call = seat.call
+        taken_over: tuple[Effect, ...] = ()
+        if call is not None and call.role_of(session.id) is None:
+            call, taken_over = await self._take_over(session.id, user, seat.displaced)
+        joined = Joined(to=(session.id,), user=user, session=session.id, call=_snapshot(call, user))
+        await self._router.send((joined, *taken_over))
+        for displaced in seat.displaced:
+            await self._router.dismiss(displaced)
+        return Outcome(joined, call.id if call else None)
+
+    async def _take_over(
+        self, session: SessionId, user: UserId, displaced: tuple[SessionId, ...]
+    ) -> tuple[Call | None, tuple[Effect, ...]]:
+        event = Returned(by=session, user=user, displaced=displaced)
+
+        async def while_seated() -> Call | None:
+            known = await self._directory.presence(user)
+            return known.call if session in known.sessions else None  # another join may have come after
+
+        try:
+            done = await self._decide(while_seated, event, (Seated(user, session),))
+        except (CallNotFoundError, IllegalEventError):
+            return None, ()
+        return done.call, done.effects
+
+    async def _status(self, session: Session, request: Request) -> Outcome:
+        assert isinstance(request, Status)  # noqa: S101 - dispatched by type
+        known = await self._directory.presence(request.user)
+        report = StatusReport(
+            to=(session.id,), user=request.user, online=bool(known.sessions), in_call=known.call is not None
+        )
+        await self._router.send((report,))
+        return Outcome(report)
+
+    async def _initiate(self, session: Session, request: Request) -> Outcome:
+        assert isinstance(request, Initiate)  # noqa: S101 - dispatched by type
+        user = session.user
+        if user is None:
+            raise NotJoinedError
+        for _ in range(MAX_ATTEMPTS):
+            caller = await self._directory.presence(user)
+            callee = await self._directory.presence(request.callee)
+            if session.id not in caller.sessions:
+                raise NotJoinedError
+            attempt = Attempt(self._new_call_id(), session.id, caller, callee, request.media)
+            try:
+                placed = place(attempt, self._policy, self._clock.now())
+            except RefusedError as refused:
+                raise _REFUSALS[refused.why] from None
+            if await self._committed(placed.call, _grounds(attempt)):
+                event = Accept(by=session.id) if caller.call else None
+                self._observe(caller.call, event, placed)
+                await self._perform(placed)
+                return Outcome(_confirmation(placed, session.id), placed.call.id)
+        raise ContentionError
+
+    async def _in_call(self, session: Session, request: Request) -> Outcome:
+        assert isinstance(request, InCall)  # noqa: S101 - dispatched by type
+        if session.user is None:
+            raise NotJoinedError
+        try:
+            done = await self._advance(partial(self._directory.load, request.call_id), request.event)
+        except (CallNotFoundError, IllegalEventError):
+            for_ringing = isinstance(request.event, Accept | Reject)
+            raise (CallExpiredError if for_ringing else CallNotFoundError) from None
+        return Outcome(_confirmation(done, session.id), done.call.id)
+
+    async def _relay(self, session: Session, request: Request) -> Outcome:
+        assert isinstance(request, Relay)  # noqa: S101 - dispatched by type
+        user = session.user
+        if user is None or request.sender not in (None, user):
+            raise UnauthorizedError
+        call = await self._call_of(user)
+        if call is None or request.receiver == user or call.role_of_user(request.receiver) is None:
+            raise ReceiverNotFoundError
+        try:
+            done = step(call, request.event, self._clock.now())
+        except IllegalEventError:
+            raise ReceiverNotFoundError from None
+        self._observe(call, request.event, done)
+        targets = done.effects[0].to
+        if not set(targets) - await self._router.send(done.effects):
+            raise ReceiverNotFoundError
+        return Outcome(None, call.id)
+
+    # --- load, step, commit, perform ----------------------------------------------------------------------
+
+    async def _call_of(self, user: UserId) -> Call | None:
+        return (await self._directory.presence(user)).call
+
+    async def _advance(self, load: Callable[[], Awaitable[Call | None]], event: Event) -> Step:
+        done = await self._decide(load, event, ())
+        await self._router.send(done.effects)
+        return done
+
+    async def _decide(
+        self, load: Callable[[], Awaitable[Call | None]], event: Event, grounds: Sequence[Precondition]
+    ) -> Step:
+        """Load, step and commit, until a commit holds. Sends nothing yet.
+
+        Raises:
+            CallNotFoundError: there is nothing to load.
+            IllegalEventError: the event may not happen to the call as it now stands.
+            ContentionError: the directory refused `MAX_ATTEMPTS` times.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            call = await load()
+            if call is None:
+                raise CallNotFoundError
+            done = step(call, event, self._clock.now())
+            if done.call is call or await self._committed(done.call, (Unchanged(call.id, call.version), *grounds)):
+                self._observe(call, event, done)
+                self._arm(done.call)
+                return done
+        raise ContentionError
+
+    async def _committed(self, call: Call, preconditions: Sequence[Precondition]) -> bool:
+        try:
+            await self._directory.commit(call, preconditions)
+        except ConflictError:
+            return False
+        return True
+
+    async def _perform(self, done: Step) -> None:
+        self._arm(done.call)
+        await self._router.send(done.effects)
+
+    def _arm(self, call: Call) -> None:
+        deadline = call.deadline_s
+        if deadline is None:
+            self._timers.clear(call.id)
+        else:
+            self._timers.set(call.id, deadline)
+
+    def _observe(self, before: Call | None, event: Event | None, done: Step) -> None:
+        self._observer.call_stepped(CallStepped(before, done.call, event, done.effects, self._clock.now()))
+
+
+def _grounds(attempt: Attempt) -> tuple[Precondition, ...]:
+    """What an attempt was decided on, and must still be so when it is committed."""
+    caller, callee = attempt.caller, attempt.callee
+    if caller.call is not None:
+        return (Unchanged(caller.call.id, caller.call.version), Seated(caller.user, attempt.session))
+    return (
+        Unchanged(attempt.call_id, 0),
+        Free(caller.user),
+        Free(callee.user),
+        Seated(caller.user, attempt.session),
+        *(Seated(callee.user, session) for session in callee.sessions),
+    )
+
+
+def _confirmation(done: Step, session: SessionId) -> Effect | None:
+    """The effect that tells the sender that what he asked for is done: the first that is addressed to him."""
+    return next((effect for effect in done.effects if session in effect.to), None)
+
+
+def _snapshot(call: Call | None, user: UserId) -> Snapshot | None:
+    role = call.role_of_user(user) if call else None
+    return call.snapshot(role) if call and role else None

@@ -1,0 +1,232 @@
+"""The doors of the core: what call control needs of the world, and what the world may see of it.
+
+Each port has a shipped embedded adapter in `service.adapters.memory`; one contract suite per port
+(`tests/contract/`) runs over every adapter of it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from service.domain.call import Call
+from service.domain.effects import Effect
+from service.domain.events import Event
+from service.domain.ids import CallId, SessionId, UserId
+from service.domain.placing import Presence
+
+# --- Time --------------------------------------------------------------------------------------------------
+
+
+class Alarm(Protocol):
+    """A callback that waits for its time."""
+
+    def cancel(self) -> None:
+        """Forget it. Harmless when it has already run."""
+
+
+class Clock(Protocol):
+    """Time that never goes back, in seconds from an unspecified origin."""
+
+    def now(self) -> float:
+        """The time now, in seconds."""
+
+    def call_at(self, when_s: float, callback: Callable[[], None]) -> Alarm:
+        """Run `callback` once when the clock reaches `when_s`; at once (but not inside this call) if it has."""
+
+
+class Timers(Protocol):
+    """One deadline for each call that has one."""
+
+    def set(self, call_id: CallId, when_s: float) -> None:
+        """Wake this call at `when_s` and at no other time; replaces what was set for it before."""
+
+    def clear(self, call_id: CallId) -> None:
+        """Never wake this call. Harmless when nothing was set."""
+
+
+# --- Who is where ------------------------------------------------------------------------------------------
+
+
+class Unchanged(msgspec.Struct, frozen=True, tag=True):
+    """Precondition: the stored call has this version; 0 means that it is not stored."""
+
+    call_id: CallId
+    version: int
+
+
+class Free(msgspec.Struct, frozen=True, tag=True):
+    """Precondition: the user has no live call."""
+
+    user: UserId
+
+
+class Seated(msgspec.Struct, frozen=True, tag=True):
+    """Precondition: the session speaks for the user."""
+
+    user: UserId
+    session: SessionId
+
+
+Precondition = Unchanged | Free | Seated
+
+
+class ConflictError(Exception):
+    """A precondition of a commit does not hold, so nothing was stored. Load again and decide again."""
+
+
+class Seat(NamedTuple):
+    """The outcome of seating a session: the sessions of the user that lost their seat, and his live call."""
+
+    displaced: tuple[SessionId, ...]
+    call: Call | None
+
+
+class Directory(Protocol):
+    """Who is where, and in which call. Soft state: what is in it can be written again by those it is about.
+
+    Every method is atomic. Calls are values: what `load` gives never changes in the caller's hands.
+    """
+
+    async def seat(self, user: UserId, session: SessionId) -> Seat:
+        """Let `session` speak for `user`, in the place of any other session of his. Repeatable."""
+
+    async def vacate(self, user: UserId, session: SessionId) -> bool:
+        """Let `session` no longer speak for `user`. False, and nothing changed, if it did not."""
+
+    async def presence(self, user: UserId) -> Presence:
+        """The user's sessions and live call; of an unknown user an empty presence."""
+
+    async def load(self, call_id: CallId) -> Call | None:
+        """The live call of this id, None if there is none."""
+
+    async def live_calls(self) -> Sequence[Call]:
+        """All live calls that this node answers for."""
+
+    async def commit(self, call: Call, preconditions: Sequence[Precondition]) -> None:
+        """Store the call, if all preconditions hold; an ended one is removed and its users are free.
+
+        Raises:
+            ConflictError: a precondition does not hold. Nothing was stored.
+        """
+
+
+# --- Bringing effects to sessions --------------------------------------------------------------------------
+
+
+class Outlet(Protocol):
+    """The node's own sockets, as the router sees them."""
+
+    def deliver(self, session: SessionId, effect: Effect) -> bool:
+        """Write the effect to the session's socket. False if this node has no such session."""
+
+    def dismiss(self, session: SessionId) -> None:
+        """Close the session's socket, after what was delivered to it. Harmless when it is not here."""
+
+
+class Router(Protocol):
+    """Brings effects to sessions, wherever they are."""
+
+    async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
+        """Deliver in order; to each session of an effect once. Returns the sessions known to be unreachable."""
+
+    async def dismiss(self, session: SessionId) -> None:
+        """Close a session's socket, after the effects sent to it."""
+
+
+# --- Who may connect ---------------------------------------------------------------------------------------
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What is known of a socket's owner. With `user` set, it may join as that user only."""
+
+    user: UserId | None = None
+
+
+class Authenticator(Protocol):
+    """Decides who may open a socket."""
+
+    async def authenticate(self, credentials: object) -> Identity | None:
+        """Judge what the client sent in the Socket.IO CONNECT packet (`auth`); None refuses the socket."""
+
+
+# --- Who watches -------------------------------------------------------------------------------------------
+
+
+class EventHandled(NamedTuple):
+    """One client event has been dealt with. Durations are in seconds.
+
+    `event` is a name of the contract, or `_OTHER`; `outcome` is `ok` or the error's code; `error` is set where
+    the server itself failed.
+    """
+
+    event: str
+    outcome: str
+    call_id: CallId | None
+    session: SessionId
+    received_at_s: float
+    waited_s: float
+    took_s: float
+    error: BaseException | None
+
+
+class CallStepped(NamedTuple):
+    """A call has changed, or relayed something. `before` is None for a new call."""
+
+    before: Call | None
+    after: Call
+    event: Event | None
+    effects: tuple[Effect, ...]
+    now_s: float
+
+
+class LinkOpened(NamedTuple):
+    """A Socket.IO connection stands. `transport` is `polling` or `websocket`."""
+
+    session: SessionId
+    transport: str
+
+
+class LinkClosed(NamedTuple):
+    """A Socket.IO connection is gone. `reason` is from `service.transport.link.CloseReason`."""
+
+    session: SessionId
+    transport: str
+    reason: str
+    lasted_s: float
+
+
+class Observer(Protocol):
+    """Sees everything, changes nothing. Must not block; what it raises is the fan-out's business."""
+
+    def event_handled(self, record: EventHandled) -> None:
+        """A client's event has been dealt with, well or badly."""
+
+    def call_stepped(self, record: CallStepped) -> None:
+        """A call was placed, has changed, or relayed something. After the commit, before the effects are sent."""
+
+    def link_opened(self, record: LinkOpened) -> None:
+        """A socket was connected."""
+
+    def link_closed(self, record: LinkClosed) -> None:
+        """A socket was closed."""
+
+
+class NullObserver:
+    """Watches nothing. The default."""
+
+    def event_handled(self, record: EventHandled) -> None:
+        """Nothing."""
+
+    def call_stepped(self, record: CallStepped) -> None:
+        """Nothing."""
+
+    def link_opened(self, record: LinkOpened) -> None:
+        """Nothing."""
+
+    def link_closed(self, record: LinkClosed) -> None:
+        """Nothing."""
+
+
+OnDue = Callable[[CallId], Awaitable[None]]
+"""What timers do with a call whose deadline has come: `CallControl.wake`."""

@@ -1,0 +1,1 @@
+"""Sanic, Engine.IO, Socket.IO, HTTP: what carries bytes to the core and back."""

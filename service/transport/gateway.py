@@ -1,0 +1,185 @@
+"""The one door for all events: raw packet in, bytes out.
+
+Decoding, validation, order, the guard against failures, acknowledgements, errors and their observation happen
+here, for every event in the same way; no event has a handler of its own.
+"""
+
+import logging
+import time
+from typing import NamedTuple
+
+from service.control.control import CallControl
+from service.control.session import Session
+from service.domain.effects import Effect
+from service.domain.ids import CallId, SessionId
+from service.errors import BacklogFullError, InternalError, SignallingError
+from service.ports import Authenticator, EventHandled, Identity, LinkClosed, LinkOpened, Observer
+from service.protocol import codec
+from service.protocol.codec import MalformedPacketError, Packet
+from service.protocol.translate import to_error, to_message
+from service.supervisor import Supervisor
+from service.transport.lane import Lane
+from service.transport.link import CloseReason, Link
+
+OTHER_EVENT = "_OTHER"
+"""How events outside the contract are counted, since clients choose their names."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Client(NamedTuple):
+    link: Link
+    session: Session
+    lane: Lane
+    opened_at_s: float
+
+
+class Gateway:
+    """Every connected client of this node, and the way of its events to call control and back.
+
+    The engine calls `admit`, `opened`, `receive` and `closed`; the router calls `deliver` and `dismiss`
+    (`service.ports.Outlet`).
+    """
+
+    def __init__(
+        self,
+        *,
+        control: CallControl,
+        authenticator: Authenticator,
+        observer: Observer,
+        supervisor: Supervisor,
+        event_backlog: int,
+    ) -> None:
+        self._control = control
+        self._authenticator = authenticator
+        self._observer = observer
+        self._supervisor = supervisor
+        self._event_backlog = event_backlog
+        self._clients: dict[SessionId, _Client] = {}
+        self._last: tuple[Effect | None, bytes] = (None, b"")
+
+    def __len__(self) -> int:
+        """The number of connected clients."""
+        return len(self._clients)
+
+    # --- what the engine calls ----------------------------------------------------------------------------
+
+    async def admit(self, credentials: object) -> Identity | None:
+        """Judge the credentials of a CONNECT packet; None refuses the client."""
+        return await self._authenticator.authenticate(credentials)
+
+    def opened(self, link: Link, identity: Identity) -> None:
+        """A client is connected. Its id must be new."""
+        lane = Lane("events of a socket", self._supervisor, self._event_backlog)
+        self._clients[link.id] = _Client(link, Session(link.id, identity), lane, time.perf_counter())
+        self._observer.link_opened(LinkOpened(link.id, link.transport))
+
+    def receive(self, session: SessionId, packet: str) -> None:
+        """Answer an EVENT packet of a client, after those that it sent before. Never raises."""
+        received_at = time.perf_counter()
+        client = self._clients.get(session)
+        if client is None:
+            return
+        try:
+            event = codec.split(packet)
+        except MalformedPacketError:
+            client.link.abort(CloseReason.PROTOCOL_ERROR)
+            return
+        if not client.lane.submit(lambda: self._answer(client, event, received_at)):
+            self._refuse(client, event, BacklogFullError(), None)
+            self._handled(client, event, BacklogFullError.code, None, received_at, received_at, None)
+
+    def closed(self, session: SessionId, reason: CloseReason) -> None:
+        """A client is gone. What it sent before is still answered first."""
+        client = self._clients.pop(session, None)
+        if client is None:
+            return
+        lasted = time.perf_counter() - client.opened_at_s
+        self._observer.link_closed(LinkClosed(session, client.link.transport, reason.value, lasted))
+        goodbye = reason is CloseReason.GOODBYE
+        client.lane.submit(lambda: self._control.left(client.session, goodbye=goodbye), force=True)
+
+    # --- what the router calls ----------------------------------------------------------------------------
+
+    def deliver(self, session: SessionId, effect: Effect) -> bool:
+        """See `service.ports.Outlet.deliver`."""
+        client = self._clients.get(session)
+        if client is None:
+            return False
+        if self._last[0] is not effect:  # an effect for two parties is encoded once
+            self._last = (effect, codec.encode(to_message(effect)))
+        client.link.send(self._last[1])
+        return True
+
+    def dismiss(self, session: SessionId) -> None:
+        """See `service.ports.Outlet.dismiss`."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.link.close(CloseReason.DISMISSED)
+
+    def dismiss_all(self) -> None:
+        """Close every client because the server ends."""
+        for client in tuple(self._clients.values()):
+            client.link.close(CloseReason.SHUTDOWN)
+
+    # --- one event ----------------------------------------------------------------------------------------
+
+    async def _answer(self, client: _Client, packet: Packet, received_at_s: float) -> None:
+        started_at = time.perf_counter()
+        call_id: CallId | None = None
+        error: Exception | None = None
+        refusal: SignallingError | None = None
+        try:
+            message = codec.decode(packet)
+            call_id = codec.call_id_of(message)
+            outcome = await self._control.handle(client.session, message.request(client.session.id))
+        except SignallingError as known:
+            refusal = known
+        except MalformedPacketError:
+            client.link.abort(CloseReason.PROTOCOL_ERROR)
+            return
+        except Exception as unknown:  # noqa: BLE001 - the gateway's guard: a failing event must not end the socket
+            error, refusal = unknown, InternalError()
+            _log.error("event %s failed: %s", packet.event, type(unknown).__name__, exc_info=unknown)
+        else:
+            call_id = outcome.call_id
+            self._acknowledge(client, packet, outcome.confirmation)
+        if refusal is not None:
+            self._refuse(client, packet, refusal, call_id)
+        outcome_code = refusal.code if refusal else "ok"
+        self._handled(client, packet, outcome_code, call_id, received_at_s, started_at, error)
+
+    def _acknowledge(self, client: _Client, packet: Packet, confirmation: Effect | None) -> None:
+        if packet.ack_id is not None:
+            fields = None if confirmation is None else to_message(confirmation)
+            client.link.send(codec.encode_ack(packet.ack_id, fields))
+
+    def _refuse(self, client: _Client, packet: Packet, refusal: SignallingError, call_id: CallId | None) -> None:
+        name = packet.event[: codec.MAX_ECHOED_NAME_CHARS]
+        error = to_error(refusal, name, codec.kind_of(packet.event), call_id)
+        client.link.send(codec.encode(error))
+        if packet.ack_id is not None:
+            client.link.send(codec.encode_error_ack(packet.ack_id, error))
+
+    def _handled(
+        self,
+        client: _Client,
+        packet: Packet,
+        outcome: str,
+        call_id: CallId | None,
+        received_at_s: float,
+        started_at_s: float,
+        error: Exception | None,
+    ) -> None:
+        name = packet.event if codec.kind_of(packet.event) else OTHER_EVENT
+        record = EventHandled(
+            event=name,
+            outcome=outcome,
+            call_id=call_id,
+            session=client.session.id,
+            received_at_s=received_at_s,
+            waited_s=started_at_s - received_at_s,
+            took_s=time.perf_counter() - started_at_s,
+            error=error,
+        )
+        self._observer.event_handled(record)

@@ -1,0 +1,77 @@
+"""Strict order for the events of one socket, at no cost for those that need not wait."""
+
+import types
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from service.supervisor import Supervisor
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Lane:
+    """Runs the works of one socket one after the other.
+
+    A work that does not wait for anything runs to its end inside `submit`: no task, no turn of the loop. When
+    one must wait (for Redis, say), it goes on in a task, and later works queue behind it up to `limit`.
+    """
+
+    __slots__ = ("_limit", "_name", "_queue", "_supervisor")
+
+    def __init__(self, name: str, supervisor: Supervisor, limit: int) -> None:
+        self._name = name
+        self._supervisor = supervisor
+        self._limit = limit
+        self._queue: deque[Work] | None = None
+
+    def submit(self, work: Work, *, force: bool = False) -> bool:
+        """Run or queue a work. False if too many wait already, unless `force`d."""
+        queue = self._queue
+        if queue is not None:
+            if len(queue) >= self._limit and not force:
+                return False
+            queue.append(work)
+            return True
+        self._queue = queue = deque()
+        started = work()
+        try:
+            awaited = started.send(None)
+        except StopIteration:
+            self._queue = None
+            if queue:  # a work may submit to its own lane
+                self._supervisor.spawn(self._name, self._drain(queue))
+        except BaseException:
+            self._queue = None
+            raise
+        else:
+            self._supervisor.spawn(self._name, self._finish(started, awaited, queue))
+        return True
+
+    async def _finish(self, started: Coroutine[Any, Any, None], awaited: object, queue: deque[Work]) -> None:
+        try:
+            await _resume(started, awaited)
+        finally:
+            await self._drain(queue)
+
+    async def _drain(self, queue: deque[Work]) -> None:
+        try:
+            while queue:
+                await queue.popleft()()
+        finally:
+            self._queue = None
+
+
+@types.coroutine
+def _resume(started: Coroutine[Any, Any, None], awaited: object) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that has already been started and waits for `awaited`."""
+    try:
+        yield awaited
+    except BaseException as error:  # noqa: BLE001 - handed on to the coroutine that waits
+        try:
+            awaited = started.throw(error)
+        except StopIteration:
+            return
+        yield from _resume(started, awaited)
+    else:
+        yield from started

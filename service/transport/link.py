@@ -1,0 +1,38 @@
+"""A connected Socket.IO client as everything above the engine sees it."""
+
+import enum
+from typing import Protocol
+
+from service.domain.ids import SessionId
+
+
+class CloseReason(enum.StrEnum):
+    """Why a link ended; a closed set, for metrics and for what it means to a call."""
+
+    GOODBYE = "goodbye"
+    TRANSPORT_LOST = "transport_lost"
+    PING_TIMEOUT = "ping_timeout"
+    DISMISSED = "dismissed"
+    PROTOCOL_ERROR = "protocol_error"
+    SHUTDOWN = "shutdown"
+
+
+class Link(Protocol):
+    """One socket in the namespace `/`. Replacing the engine means writing another one of these."""
+
+    @property
+    def id(self) -> SessionId:
+        """The Socket.IO sid."""
+
+    @property
+    def transport(self) -> str:
+        """`polling` or `websocket`, as of now."""
+
+    def send(self, packet: bytes) -> None:
+        """Queue a Socket.IO packet, in order. Harmless on a link that is closing."""
+
+    def close(self, reason: CloseReason) -> None:
+        """Tell the client with a DISCONNECT, after what was sent before; the gateway hears of it in `closed`."""
+
+    def abort(self, reason: CloseReason) -> None:
+        """Close the connection without a word, because the client does not keep the protocol."""

@@ -1,0 +1,195 @@
+"""python-socketio on its stock engine, bent to the gateway.
+
+python-socketio keeps what belongs to it: CONNECT, DISCONNECT, namespaces, binary reassembly. EVENT packets of
+the namespace `/` go to the gateway as they came. The private hooks used here are pinned with the versions of
+python-socketio and python-engineio and held by `tests/transport/test_socketio.py`; nothing else in the project
+knows them.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+import socketio
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as EnginePacket
+from engineio.payload import Payload
+
+from service.domain.ids import SessionId
+from service.supervisor import Supervisor
+from service.transport.gateway import Gateway
+from service.transport.link import CloseReason
+
+NAMESPACE = "/"
+MAX_PACKETS_PER_POST = 256
+"""python-engineio accepts 16 and loses all packets of a larger POST; trickled candidates on polling exceed that."""
+
+CLOSE_GRACE_S = 2.0
+"""How long a client has to close its connection after it was told to, before it is closed for it."""
+
+_REASONS = {
+    "client disconnect": CloseReason.GOODBYE,
+    "ping timeout": CloseReason.PING_TIMEOUT,
+    "transport close": CloseReason.TRANSPORT_LOST,
+    "transport error": CloseReason.TRANSPORT_LOST,
+}
+
+
+class Json:
+    """orjson under the names that python-socketio asks for."""
+
+    @staticmethod
+    def dumps(value: object, **_options: object) -> str:
+        """Encode; the only options that are asked for are the separators that orjson uses anyway."""
+        return orjson.dumps(value).decode()
+
+    @staticmethod
+    def loads(text: str | bytes, **_options: object) -> Any:  # noqa: ANN401 - any JSON value
+        """Decode."""
+        return orjson.loads(text)
+
+
+class SocketLink:
+    """`service.transport.link.Link` on a socket of the stock engine."""
+
+    __slots__ = ("_engine_id", "_id", "_server", "close_reason")
+
+    def __init__(self, server: "SocketServer", session: SessionId, engine_id: str) -> None:
+        self._server = server
+        self._id = session
+        self._engine_id = engine_id
+        self.close_reason: CloseReason | None = None
+
+    @property
+    def id(self) -> SessionId:
+        """See `Link.id`."""
+        return self._id
+
+    @property
+    def transport(self) -> str:
+        """See `Link.transport`."""
+        socket = self._server.eio.sockets.get(self._engine_id)
+        return "websocket" if socket is not None and socket.upgraded else "polling"
+
+    def send(self, packet: bytes) -> None:
+        """See `Link.send`."""
+        socket = self._server.eio.sockets.get(self._engine_id)
+        if socket is not None and not socket.closed:
+            socket.queue.put_nowait(EnginePacket(MESSAGE, data=packet.decode()))
+
+    def close(self, reason: CloseReason) -> None:
+        """See `Link.close`."""
+        if self.close_reason is None:
+            self.close_reason = reason
+            self._server.in_background("close a socket", self._server.close_politely(self._id, self._engine_id))
+
+    def abort(self, reason: CloseReason) -> None:
+        """See `Link.abort`."""
+        if self.close_reason is None:
+            self.close_reason = reason
+            self._server.in_background("abort a socket", self._server.close_engine(self._engine_id))
+
+
+class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio has no types
+    """A Socket.IO server whose events are the gateway's."""
+
+    def __init__(self, gateway: Gateway, supervisor: Supervisor, **options: object) -> None:
+        Payload.max_decode_packets = MAX_PACKETS_PER_POST
+        super().__init__(
+            async_mode="sanic", json=Json, logger=False, engineio_logger=False, namespaces=[NAMESPACE], **options
+        )
+        self._gateway = gateway
+        self._supervisor = supervisor
+        self._links: dict[str, SocketLink] = {}
+        self._engines: set[str] = set()
+        self._no_engines = asyncio.Event()
+        self.on("connect", self._opened)
+        self.on("disconnect", self._closed)
+
+    def in_background(self, name: str, work: Any) -> None:  # noqa: ANN401 - any coroutine
+        """Run what a link's synchronous methods cannot wait for."""
+        self._supervisor.spawn(name, work)
+
+    async def close_politely(self, session: SessionId, engine_id: str) -> None:
+        """Send DISCONNECT; a client closes its connection on that, and has `CLOSE_GRACE_S` to do so."""
+        await self.disconnect(session)
+        await self.sleep(CLOSE_GRACE_S)
+        await self.close_engine(engine_id)
+
+    async def close_engine(self, engine_id: str) -> None:
+        """Close the connection under a socket, if it is still there. Bounded even if its client reads nothing."""
+        try:
+            await asyncio.wait_for(self.eio.disconnect(engine_id), CLOSE_GRACE_S)
+        except TimeoutError:
+            self.eio.sockets.pop(engine_id, None)
+
+    async def emptied(self) -> None:
+        """Wait until no connection is left, of a client that has joined the namespace or of any other."""
+        while self._engines:
+            self._no_engines.clear()
+            await self._no_engines.wait()
+
+    # --- python-socketio's life cycle ---------------------------------------------------------------------
+
+    async def _opened(self, session: str, _environ: object, credentials: object) -> bool:
+        identity = await self._gateway.admit(credentials)
+        if identity is None:
+            return False
+        sid = SessionId(session)
+        engine_id = self.manager.eio_sid_from_sid(session, NAMESPACE)
+        link = SocketLink(self, sid, engine_id)
+        self._links[session] = link
+        self._gateway.opened(link, identity)
+        return True
+
+    async def _closed(self, session: str, reason: str) -> None:
+        link = self._links.pop(session, None)
+        if link is not None:
+            why = link.close_reason or _REASONS.get(reason, CloseReason.TRANSPORT_LOST)
+            self._gateway.closed(link.id, why)
+
+    # --- private hooks: where EVENT packets leave python-socketio -----------------------------------------
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, object]) -> None:
+        """An Engine.IO connection stands."""
+        self._engines.add(eio_sid)
+        await super()._handle_eio_connect(eio_sid, environ)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        """An Engine.IO connection is gone."""
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        self._engines.discard(eio_sid)
+        if not self._engines:
+            self._no_engines.set()
+
+    async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
+        """Every Engine.IO message passes here, in the order received."""
+        is_event = isinstance(data, str) and data.startswith("2") and not data.startswith("2/")
+        if is_event and eio_sid not in self._binary_packet:
+            await self._event(eio_sid, str(data))
+            return
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except Exception:  # noqa: BLE001 - whatever a broken packet makes python-socketio raise
+            self._protocol_error(eio_sid)
+
+    async def _event(self, eio_sid: str, packet: str) -> None:
+        session = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
+        if session is None:
+            self._protocol_error(eio_sid)
+        else:
+            self._gateway.receive(SessionId(session), packet)
+
+    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:  # noqa: A002
+        """An event with binary attachments, reassembled. The contract has none, so its payload is not passed on."""
+        if (namespace or NAMESPACE) == NAMESPACE and data:
+            name = Json.dumps([data[0] if isinstance(data[0], str) else ""])[:-1]
+            await self._event(eio_sid, f"2{'' if id is None else id}{name},null]")
+
+    def _protocol_error(self, eio_sid: str) -> None:
+        session = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
+        link = self._links.get(session) if session else None
+        if link is not None:
+            link.abort(CloseReason.PROTOCOL_ERROR)
+        else:
+            self.in_background("abort a socket", self.close_engine(eio_sid))
