@@ -68,6 +68,8 @@ async def serve(
     ending = asyncio.ensure_future(_end(app, server, gateway, end_calls))
     forced = asyncio.ensure_future(force.wait())
     await asyncio.wait({ending, forced}, timeout=shutdown_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    if ending.done():
+        ending.result()
     for task in (ending, forced):
         task.cancel()
     for connection in tuple(server.connections):

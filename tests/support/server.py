@@ -1,0 +1,79 @@
+"""A real server in a process of its own, on a free port of the loopback interface."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.needs import ROOT
+
+START_TIMEOUT_S = 30.0
+
+
+class Server(NamedTuple):
+    """A running server. What it writes to stderr goes to `log`."""
+
+    url: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
+        """Send a signal, wait for the end, give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running_server(directory: Path, **settings: str) -> Iterator[Server]:
+    """Start a server with these settings, wait until it is ready, and stop it afterwards."""
+    port = free_port()
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port), **settings}
+    log = directory / f"server-{port}.log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+    server = Server(f"http://127.0.0.1:{port}", port, process, log)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            with urllib.request.urlopen(f"{server.url}/readyz", timeout=1):  # noqa: S310 - loopback
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not start:\n{server.log.read_text()}")
