@@ -73,7 +73,7 @@ def _wait_until_ready(server: Server) -> None:
         if server.process.poll() is not None:
             break
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            with urllib.request.urlopen(f"{server.url}/readyz", timeout=1):  # noqa: S310 - loopback
-                return
+            urllib.request.urlopen(f"{server.url}/readyz", timeout=1).close()  # noqa: S310 - loopback
+            return
         time.sleep(0.05)
     raise RuntimeError(f"the server did not start:\n{server.log.read_text()}")
