@@ -1,0 +1,68 @@
+"""The contract of `service.ports.Router`."""
+
+import pytest
+
+from service.adapters.memory.router import MemoryRouter
+from service.domain.effects import Effect, PeerReconnected
+from service.domain.ids import CallId, SessionId, UserId
+
+HERE, ALSO_HERE, NOWHERE = SessionId("here"), SessionId("also-here"), SessionId("nowhere")
+
+
+class RecordingOutlet:
+    """Two sockets that note what they are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[SessionId, Effect | None]] = []
+
+    def deliver(self, session: SessionId, effect: Effect) -> bool:
+        """See `service.ports.Outlet.deliver`."""
+        if session == NOWHERE:
+            return False
+        self.told.append((session, effect))
+        return True
+
+    def dismiss(self, session: SessionId) -> None:
+        """See `service.ports.Outlet.dismiss`."""
+        self.told.append((session, None))
+
+
+@pytest.fixture
+def outlet() -> RecordingOutlet:
+    return RecordingOutlet()
+
+
+@pytest.fixture(params=["memory"])
+def router(outlet: RecordingOutlet) -> MemoryRouter:
+    router = MemoryRouter()
+    router.attach(outlet)
+    return router
+
+
+def effect(*to: SessionId, user: str = "alice") -> Effect:
+    return PeerReconnected(to=to, call_id=CallId("c" * 32), user=UserId(user))
+
+
+async def test_effects_arrive_in_order_at_each_session_once(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    first, second = effect(HERE, ALSO_HERE, user="first"), effect(HERE, user="second")
+    assert await router.send((first, second)) == frozenset()
+    assert outlet.told == [(HERE, first), (ALSO_HERE, first), (HERE, second)]
+
+
+async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    both = effect(NOWHERE, HERE)
+    assert await router.send((both,)) == {NOWHERE}
+    assert outlet.told == [(HERE, both)]
+
+
+async def test_a_dismissal_comes_after_what_was_sent_before(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    last_words = effect(HERE)
+    await router.send((last_words,))
+    await router.dismiss(HERE)
+    assert outlet.told == [(HERE, last_words), (HERE, None)]
+
+
+async def test_nobody_is_reachable_before_the_sockets_are_attached() -> None:
+    router = MemoryRouter()
+    assert await router.send((effect(HERE),)) == {HERE}
+    await router.dismiss(HERE)
