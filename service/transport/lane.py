@@ -1,5 +1,6 @@
 """Strict order for the events of one socket, at no cost for those that need not wait."""
 
+import asyncio
 import types
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -45,7 +46,7 @@ class Lane:
             self._queue = None
             raise
         else:
-            self._supervisor.spawn(self._name, self._finish(started, awaited, queue))
+            self._supervisor.spawn(self._name, self._finish(started, _taken(awaited), queue))
         return True
 
     async def _finish(self, started: Coroutine[Any, Any, None], awaited: object, queue: deque[Work]) -> None:
@@ -64,14 +65,29 @@ class Lane:
 
 @types.coroutine
 def _resume(started: Coroutine[Any, Any, None], awaited: object) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that has already been started and waits for `awaited`."""
+    """Go on, in a task, with a coroutine that was started outside one and waits for `awaited`."""
     try:
-        yield awaited
+        yield from _wait(awaited).__await__()
     except BaseException as error:  # noqa: BLE001 - handed on to the coroutine that waits
         try:
-            awaited = started.throw(error)
+            awaited = _taken(started.throw(error))
         except StopIteration:
             return
         yield from _resume(started, awaited)
     else:
         yield from started
+
+
+def _taken(awaited: object) -> object:
+    """Acknowledge what a coroutine waits for, as a task does; a future that is not cannot be waited for twice."""
+    if isinstance(awaited, asyncio.Future):
+        awaited._asyncio_future_blocking = False  # noqa: SLF001 - asyncio's protocol between futures and tasks
+    return awaited
+
+
+async def _wait(awaited: object) -> None:
+    """Wait until `awaited` is done, whatever comes of it; the coroutine that waits for it looks itself."""
+    if isinstance(awaited, asyncio.Future):
+        await asyncio.wait((awaited,))
+    else:
+        await asyncio.sleep(0)

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+
+from service.config import ConfigError, Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    return tmp_path
+
+
+def test_the_defaults_are_the_originals() -> None:
+    settings = load_settings()
+    assert (settings.port, settings.client_url, settings.client_urls) == (8001, "*", ("*",))
+    assert (settings.ring_timeout_s, settings.reconnect_grace_s) == (30.0, 0.0)
+
+
+def test_the_environment_wins_over_the_file(empty_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_directory / ".env").write_text("PORT=9001\nRING_TIMEOUT_S=12.5\nSOMEBODY_ELSES=1\n")
+    monkeypatch.setenv("PORT", "9002")
+    settings = load_settings()
+    assert (settings.port, settings.ring_timeout_s) == (9002, 12.5)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    assert load_settings().port == 8001
+
+
+def test_several_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIENT_URL", "https://a.example, http://localhost:3000/")
+    assert load_settings().client_urls == ("https://a.example", "http://localhost:3000")
+
+
+def test_the_log_level_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    assert load_settings().log_level == "warning"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("PORT", "http", "PORT: must be a valid integer, unable to parse string as an integer, for example PORT=8001"),
+        ("PORT", "70000", "PORT: must be less than or equal to 65535, for example PORT=8001"),
+        ("PORT", "0", "PORT: must be greater than or equal to 1, for example PORT=8001"),
+        ("RING_TIMEOUT_S", "0", "RING_TIMEOUT_S: must be greater than 0, for example RING_TIMEOUT_S=30"),
+        ("RING_TIMEOUT_S", "nan", "RING_TIMEOUT_S: must be less than or equal to 3600, for example RING_TIMEOUT_S=30"),
+        (
+            "LOG_LEVEL",
+            "loud",
+            "LOG_LEVEL: must be 'debug', 'info', 'warning' or 'error', for example LOG_LEVEL=info",
+        ),
+        (
+            "CLIENT_URL",
+            "example.com",
+            (
+                "CLIENT_URL: each origin must be * or a scheme and a host without a path, "
+                "for example CLIENT_URL=https://app.example.com"
+            ),
+        ),
+        (
+            "CLIENT_URL",
+            "https://example.com/app",
+            (
+                "CLIENT_URL: each origin must be * or a scheme and a host without a path, "
+                "for example CLIENT_URL=https://app.example.com"
+            ),
+        ),
+    ],
+)
+def test_nonsense_is_one_line_that_names_the_variable_the_problem_and_an_example(
+    name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    assert str(error.value) == complaint
+
+
+def test_a_file_that_is_not_text(empty_directory: Path) -> None:
+    (empty_directory / ".env").write_bytes(b"PORT=\xff\xfe")
+    with pytest.raises(ConfigError, match=r"^\.env cannot be read \(it is not UTF-8 text\); mend it or take it away$"):
+        load_settings()
+
+
+def test_a_file_that_cannot_be_read(empty_directory: Path) -> None:
+    (empty_directory / ".env").mkdir()
+    with pytest.raises(ConfigError, match=r"^\.env cannot be read \(Is a directory\); mend it or take it away$"):
+        load_settings()
+
+
+def test_every_setting_has_an_effect_and_an_example_that_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, field in Settings.model_fields.items():
+        assert (field.description or "").endswith(".")
+        assert isinstance(field.json_schema_extra, dict)
+        monkeypatch.setenv(name.upper(), str(field.json_schema_extra["example"]))
+    load_settings()
