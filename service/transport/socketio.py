@@ -7,6 +7,7 @@ knows them.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 import orjson
@@ -26,6 +27,9 @@ MAX_PACKETS_PER_POST = 256
 
 CLOSE_GRACE_S = 2.0
 """How long a client has to close its connection after it was told to, before it is closed for it."""
+
+_silent = logging.getLogger(f"{__name__}.engine")
+_silent.setLevel(logging.CRITICAL)  # the engine's lines carry session ids, which are keys to connections
 
 _REASONS = {
     "client disconnect": CloseReason.GOODBYE,
@@ -96,7 +100,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
     def __init__(self, gateway: Gateway, supervisor: Supervisor, **options: object) -> None:
         Payload.max_decode_packets = MAX_PACKETS_PER_POST
         super().__init__(
-            async_mode="sanic", json=Json, logger=False, engineio_logger=False, namespaces=[NAMESPACE], **options
+            async_mode="sanic", json=Json, logger=False, engineio_logger=_silent, namespaces=[NAMESPACE], **options
         )
         self._gateway = gateway
         self._supervisor = supervisor
