@@ -1,0 +1,79 @@
+// Who this tab is: joining, joining again after a reconnect, and being replaced by another tab.
+
+/** @typedef {"out" | "joining" | "joined" | "reconnecting" | "replaced"} Status */
+
+export class Presence {
+  /** @type {Status} */
+  status = "out";
+  user = "";
+  /** Why joining failed, for the user. */
+  problem = "";
+  iceServers = [];
+  #signalling;
+  #changed;
+  #back;
+
+  /**
+   * @param {import("./signalling.js").Signalling} signalling
+   * @param {{changed: () => void, back: (call: object | undefined) => void}} handlers `back` gets the live call
+   *   that the server knows of, whenever the user has joined
+   */
+  constructor(signalling, { changed, back }) {
+    this.#signalling = signalling;
+    this.#changed = changed;
+    this.#back = back;
+    signalling.on("connect", () => this.#join());
+    signalling.on("disconnect", (reason) => this.#lost(reason));
+    signalling.on("connect_error", () => this.#set("reconnecting"));
+  }
+
+  /** Be this user, as soon as the server can be reached. */
+  enter(user) {
+    this.user = user;
+    this.#set("joining");
+    this.#signalling.connect();
+  }
+
+  /** Be nobody. */
+  leave() {
+    this.#set("out");
+    this.#signalling.disconnect();
+  }
+
+  async #join() {
+    try {
+      const joined = await this.#signalling.request("user:join", { userId: this.user });
+      this.iceServers = joined.iceServers ?? [];
+      this.#set("joined");
+      this.#back(joined.call);
+    } catch (error) {
+      if (error.code === "offline") return; // the next connection joins again
+      this.leave();
+      this.problem = error.message;
+      this.#changed();
+    }
+  }
+
+  async #lost(reason) {
+    if (this.status === "out") return;
+    this.#set("reconnecting");
+    if (reason !== "io server disconnect") return; // the library connects again by itself
+    // A server says this to a tab whose user has joined elsewhere, and to everybody when it stops.
+    if (await isServerReady()) this.#set("replaced");
+    else this.#signalling.connect();
+  }
+
+  #set(status) {
+    this.status = status;
+    this.problem = "";
+    this.#changed();
+  }
+}
+
+async function isServerReady() {
+  try {
+    return (await fetch("/readyz", { cache: "no-store" })).ok;
+  } catch {
+    return false;
+  }
+}
