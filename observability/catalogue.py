@@ -1,0 +1,329 @@
+"""Every metric, declared once: name, kind, unit, help, labels with their closed values, buckets, since when.
+
+Instruments, dashboards, alert rules, `docs/metrics.md` and the contract tests all take metrics from here. Names
+follow Prometheus' rules: base units, the unit as the suffix, `_total` on counters only.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from service.domain.call import State
+from service.domain.effects import Reason
+from service.domain.events import Media
+from service.errors import ALL_ERRORS
+from service.protocol.client import CLIENT_MESSAGES
+
+PREFIX = "signalling_"
+OTHER = "_OTHER"
+"""The value that stands for everything outside a closed set, since clients could choose the rest."""
+
+HANDLER_BUCKETS_S = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+PHASE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0)
+ROUND_TRIP_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+LONG_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0)
+PAUSE_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+SIZE_BUCKETS_BYTES = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0)
+
+
+class Kind(enum.StrEnum):
+    """What Prometheus makes of a metric."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Fault(enum.StrEnum):
+    """Whose fault the end of a call is. Only `server` burns the error budget."""
+
+    NONE = "none"
+    USER = "user"
+    NETWORK = "network"
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Phase(enum.StrEnum):
+    """A stretch of a call's set-up, each timed."""
+
+    RING_DELIVERY = "ring_delivery"
+    RINGING = "ringing"
+    NEGOTIATION = "negotiation"
+    MEDIA = "media"
+    SETUP_SERVER = "setup_server"
+    SETUP_TOTAL = "setup_total"
+
+
+class Milestone(enum.StrEnum):
+    """A step of the funnel; each is reached once by a call, or never."""
+
+    ATTEMPTED = "attempted"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    NEGOTIATED = "negotiated"
+    CONNECTED = "connected"
+    ENDED = "ended"
+
+
+class TraceDecision(enum.StrEnum):
+    """What became of a call's trace, and why."""
+
+    KEPT_FAULT = "kept_fault"
+    KEPT_SLOW = "kept_slow"
+    KEPT_RATIO = "kept_ratio"
+    DROPPED_RATIO = "dropped_ratio"
+    DROPPED_CAP = "dropped_cap"
+
+
+class Metric(NamedTuple):
+    """One metric. `name` is without the prefix; `labels` maps each label to its closed values."""
+
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    labels: Mapping[str, tuple[str, ...]]
+    buckets: tuple[float, ...] = ()
+    since: str = "0.1.0"
+
+    @property
+    def full_name(self) -> str:
+        """The name as it is scraped and queried."""
+        return PREFIX + self.name
+
+    @property
+    def series(self) -> int:
+        """How many time series the metric can have at the most."""
+        combinations = 1
+        for values in self.labels.values():
+            combinations *= len(values)
+        return combinations * (len(self.buckets) + 3 if self.kind is Kind.HISTOGRAM else 1)
+
+
+def _values(kind: type[enum.StrEnum]) -> tuple[str, ...]:
+    return tuple(member.value for member in kind)
+
+
+EVENTS = (*(kind.event for kind in CLIENT_MESSAGES), OTHER)
+OUTCOMES = ("ok", *dict.fromkeys(error.code for error in ALL_ERRORS))
+TRANSPORTS = ("polling", "websocket")
+LIVE_STATES = tuple(state.value for state in State if state is not State.ENDED)
+END_REASONS = tuple(
+    reason.value for reason in Reason if reason not in (Reason.ANSWERED_ELSEWHERE, Reason.REPLACED)
+)  # those two end a call for one socket only; the call goes on
+ERROR_TYPES_AT_MOST = 20
+"""Exception types beyond these count as `_OTHER`. They come from our code and its libraries, not from clients."""
+
+_NO_LABELS: Mapping[str, tuple[str, ...]] = {}
+
+
+def _counter(name: str, help_: str, **labels: tuple[str, ...]) -> Metric:
+    unit = "bytes" if name.endswith("_bytes_total") else "1"
+    return Metric(name, Kind.COUNTER, unit, help_, labels)
+
+
+def _gauge(name: str, unit: str, help_: str, **labels: tuple[str, ...]) -> Metric:
+    return Metric(name, Kind.GAUGE, unit, help_, labels)
+
+
+def _histogram(name: str, help_: str, buckets: tuple[float, ...], **labels: tuple[str, ...]) -> Metric:
+    unit = "bytes" if name.endswith("_bytes") else "seconds"
+    return Metric(name, Kind.HISTOGRAM, unit, help_, labels, buckets)
+
+
+# --- identity ---
+
+BUILD_INFO = _gauge("build_info", "1", "1, with what runs here as labels.", version=("",), revision=("",), python=("",))
+READY = _gauge("ready", "1", "1 while new clients are welcome (`/readyz`).")
+DRAINING = _gauge("draining", "1", "1 while the node is stopping.")
+
+# --- connections ---
+
+CONNECTIONS = _gauge("connections", "1", "Open Socket.IO connections, by their transport now.", transport=TRANSPORTS)
+CONNECTS = _counter(
+    "connects_total",
+    "Connections that were tried, by how it went: `ok`, `refused` by authentication, `malformed` before CONNECT, or "
+    "`abandoned` without CONNECT.",
+    transport=TRANSPORTS,
+    result=("ok", "refused", "malformed", "abandoned"),
+)
+CONNECT_DURATION = _histogram(
+    "connect_duration_seconds",
+    "From the Engine.IO handshake to the Socket.IO CONNECT.",
+    PHASE_BUCKETS_S,
+    transport=TRANSPORTS,
+)
+DISCONNECTS = _counter(
+    "disconnects_total",
+    "Connections that ended, by why.",
+    reason=("goodbye", "transport_lost", "ping_timeout", "dismissed", "protocol_error", "shutdown"),
+)
+CONNECTION_DURATION = _histogram("connection_duration_seconds", "How long connections lasted.", LONG_BUCKETS_S)
+RESUMES = _counter(
+    "resumes_total",
+    "Calls whose party came back after a lost connection (`returned`), did not in time (`expired`), or was taken over "
+    "by another socket (`replaced`).",
+    result=("returned", "expired", "replaced"),
+)
+CLIENT_RTT = _histogram(
+    "client_rtt_seconds",
+    "From an Engine.IO ping to its pong: the network to the client and back, and both event loops.",
+    ROUND_TRIP_BUCKETS_S,
+    transport=TRANSPORTS,
+)
+USERS_ONLINE = _gauge("users_online", "1", "Users who have joined on this node.")
+
+# --- traffic ---
+
+DIRECTIONS = ("in", "out")
+MESSAGES = _counter("messages_total", "Socket.IO events and acknowledgements.", direction=DIRECTIONS)
+MESSAGE_BYTES = _counter("message_bytes_total", "Their size, without framing.", direction=DIRECTIONS)
+MESSAGE_SIZE = _histogram("message_size_bytes", "The size of each.", SIZE_BUCKETS_BYTES, direction=DIRECTIONS)
+
+# --- handlers ---
+
+EVENTS_TOTAL = _counter(
+    "events_total", "Client events, by what came of them: `ok` or the error's code.", event=EVENTS, outcome=OUTCOMES
+)
+EVENT_DURATION = _histogram(
+    "event_duration_seconds", "From the start of an event's handling to its end.", HANDLER_BUCKETS_S, event=EVENTS
+)
+EVENT_QUEUE_DELAY = _histogram(
+    "event_queue_delay_seconds", "From an event's arrival to the start of its handling.", HANDLER_BUCKETS_S
+)
+EVENTS_IN_PROGRESS = _gauge("events_in_progress", "1", "Events that are being handled now.")
+EVENT_EXCEPTIONS = _counter(
+    "event_exceptions_total",
+    f"Events that failed through our fault, by the exception's type; the first {ERROR_TYPES_AT_MOST} types by name.",
+    event=EVENTS,
+    error_type=(OTHER,),
+)
+
+# --- calls ---
+
+CALLS = _gauge("calls", "1", "Live calls by state.", state=LIVE_STATES)
+CALL_ATTEMPTS = _counter("call_attempts_total", "Calls that were placed.", media=_values(Media))
+CALL_MILESTONES = _counter(
+    "call_milestones_total",
+    "Calls that reached each step of the funnel. `connected` needs a client that sends `call:connected`.",
+    milestone=_values(Milestone),
+)
+CALLS_ENDED = _counter(
+    "calls_ended_total",
+    "Calls that ended, by reason, by whose fault it was, and by the state they were in.",
+    reason=END_REASONS,
+    fault=_values(Fault),
+    phase=LIVE_STATES,
+)
+CALL_PHASE_DURATION = _histogram(
+    "call_phase_duration_seconds",
+    "How long each phase took: `ring_delivery` from the attempt's arrival to the ring at the callee's socket, `ringing` "
+    "until answered or over, `negotiation` from the answer of the call to the answer of the offer, `media` from there "
+    "to `call:connected`, `setup_server` what of the set-up was spent in this server, `setup_total` the set-up without "
+    "the ringing.",
+    PHASE_BUCKETS_S,
+    phase=_values(Phase),
+)
+CALL_DURATION = _histogram(
+    "call_duration_seconds", "From the answer to the end, of calls that were answered.", LONG_BUCKETS_S
+)
+OLDEST_CALL = _gauge("oldest_call_seconds", "seconds", "The age of the oldest live call; 0 without calls.")
+CALLS_PEAK = _gauge("calls_peak", "1", "The most live calls at a time since the start.")
+GLARE = _counter("glare_total", "Attempts that met the call coming the other way and answered it.")
+RENEGOTIATIONS = _counter("renegotiations_total", "Offers after the first answer: renegotiation or ICE restart.")
+
+# --- runtime ---
+
+EVENT_LOOP_LAG = _histogram(
+    "event_loop_lag_seconds", "How much later than asked for the event loop ran a timer.", HANDLER_BUCKETS_S
+)
+EVENT_LOOP_LAST_TICK = _gauge(
+    "event_loop_last_tick_timestamp_seconds", "seconds", "Unix time of the event loop's last sign of life."
+)
+EVENT_LOOP_STALLS = _counter(
+    "event_loop_stalls_total", "Times the event loop was blocked for a second or more; the log has the blocked stack."
+)
+GC_PAUSE = _histogram("gc_pause_seconds", "Pauses of the garbage collector.", PAUSE_BUCKETS_S)
+
+# --- telemetry itself ---
+
+CALL_TRACES = _counter(
+    "call_traces_total",
+    "Calls by what became of their trace, and why.",
+    decision=_values(TraceDecision),
+)
+TRACE_SPANS = _counter(
+    "trace_spans_exported_total",
+    "Spans handed to the collector (`ok`), refused by it (`failed`), or given up because the queue was full "
+    "(`dropped`).",
+    result=("ok", "failed", "dropped"),
+)
+OBSERVER_FAILURES = _counter(
+    "observer_failures_total",
+    "Observers that raised and were taken out; each is a bug.",
+    observer=("event_metrics", "call_ledger", "call_metrics", "call_traces", "log"),
+)
+
+# --- the synthetic caller (`signalling probe`, a process of its own) ---
+
+PROBE_STEPS = ("connect", "join", "ring", "accept", "offer", "answer", "candidate", "hang_up")
+PROBE_RUNS = _counter("probe_runs_total", "Calls that the probe placed, by how it went.", result=("ok", "failed"))
+PROBE_STEP_DURATION = _histogram(
+    "probe_step_duration_seconds", "How long each step of the probe's call took.", PHASE_BUCKETS_S, step=PROBE_STEPS
+)
+PROBE_LAST_SUCCESS = _gauge(
+    "probe_last_success_timestamp_seconds", "seconds", "Unix time of the probe's last good call; 0 before the first."
+)
+
+SERVER_METRICS: tuple[Metric, ...] = (
+    BUILD_INFO,
+    READY,
+    DRAINING,
+    CONNECTIONS,
+    CONNECTS,
+    CONNECT_DURATION,
+    DISCONNECTS,
+    CONNECTION_DURATION,
+    RESUMES,
+    CLIENT_RTT,
+    USERS_ONLINE,
+    MESSAGES,
+    MESSAGE_BYTES,
+    MESSAGE_SIZE,
+    EVENTS_TOTAL,
+    EVENT_DURATION,
+    EVENT_QUEUE_DELAY,
+    EVENTS_IN_PROGRESS,
+    EVENT_EXCEPTIONS,
+    CALLS,
+    CALL_ATTEMPTS,
+    CALL_MILESTONES,
+    CALLS_ENDED,
+    CALL_PHASE_DURATION,
+    CALL_DURATION,
+    OLDEST_CALL,
+    CALLS_PEAK,
+    GLARE,
+    RENEGOTIATIONS,
+    EVENT_LOOP_LAG,
+    EVENT_LOOP_LAST_TICK,
+    EVENT_LOOP_STALLS,
+    GC_PAUSE,
+    CALL_TRACES,
+    TRACE_SPANS,
+    OBSERVER_FAILURES,
+)
+PROBE_METRICS: tuple[Metric, ...] = (PROBE_RUNS, PROBE_STEP_DURATION, PROBE_LAST_SUCCESS)
+PROCESS_METRICS: tuple[str, ...] = (
+    "process_virtual_memory_bytes",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    "process_open_fds",
+    "process_max_fds",
+)
+"""What prometheus-client's own process collector adds, under the names that all Prometheus clients use."""
+
+METRICS: tuple[Metric, ...] = SERVER_METRICS + PROBE_METRICS
+BY_NAME: Mapping[str, Metric] = {metric.full_name: metric for metric in METRICS}
