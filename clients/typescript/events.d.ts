@@ -6,7 +6,8 @@
 //   const ack = await socket.timeout(5000).emitWithAck("call:initiate", { to: "bob", callType: "video" });
 //   if (ack.ok) console.log(ack.callId); else console.error(ack.error.code);
 //
-// Socket<ServerToClientEvents, ClientToServerEvents> works too; there, emit() asks for an acknowledgement callback.
+// Socket<ServerToClientEvents, ClientToServerEvents> works too, but socket.io-client's own types then ask emit() for an
+// acknowledgement callback and lose the type of an acknowledgement behind timeout(). SignallingSocket mends both.
 //
 // The server never looks into descriptions and candidates. They are typed by structure, not as the DOM's
 // RTCSessionDescriptionInit and RTCIceCandidateInit: what a browser's RTCPeerConnection gives and takes fits them
@@ -349,8 +350,20 @@ export interface ServerToClientEvents {
 /** The payload that an event of a client takes. */
 export type PayloadOf<E extends keyof ClientToServerEvents> = Parameters<ClientToServerEvents[E]>[0];
 
+/** What the acknowledgement of a client's event is called with. */
+export type AnswerOf<E extends keyof ClientToServerEvents> = Parameters<Parameters<ClientToServerEvents[E]>[1]>[0];
+
+type TimedBase = ReturnType<Socket<ServerToClientEvents, ClientToServerEvents>["timeout"]>;
+
+/** What `timeout` of a `SignallingSocket` gives: the promise fails if no acknowledgement comes in time. */
+export interface TimedSocket extends TimedBase {
+  emitWithAck: (<E extends keyof ClientToServerEvents>(event: E, payload: PayloadOf<E>) => Promise<AnswerOf<E>>) &
+    TimedBase["emitWithAck"];
+}
+
 /** The socket of a client. Events may be sent with an acknowledgement or, through the added `emit`, without. */
 export interface SignallingSocket extends Socket<ServerToClientEvents, ClientToServerEvents> {
   emit<E extends keyof ClientToServerEvents>(event: E, payload: PayloadOf<E>): this;
   emit<E extends keyof ClientToServerEvents>(event: E, ...args: Parameters<ClientToServerEvents[E]>): this;
+  timeout(timeout: number): TimedSocket;
 }

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -107,10 +108,10 @@ def meaning(error: type[SignallingError]) -> str:
     return said
 
 
-def nested_structs() -> tuple[AnyStruct, ...]:
-    """The structs inside messages, in the order of their first use."""
+def nested_structs(kinds: Iterable[AnyStruct]) -> tuple[AnyStruct, ...]:
+    """The structs inside payloads, in the order of their first use."""
     found: dict[AnyStruct, None] = {}
-    for kind in messages():
+    for kind in kinds:
         for field in fields(kind):
             _collect(field.type, found)
     return tuple(found)

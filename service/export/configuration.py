@@ -26,7 +26,7 @@ def configuration_reference() -> str:
     """The reference of all settings, in Markdown."""
     settings = Settings.model_fields.items()
     rows = [
-        (link(variable(name)), _type_text(field), _unit(field), _default_text(field), _limits_text(field))
+        (link(variable(name)), type_text(field), _unit(field), _default_text(field), limits_text(field))
         for name, field in settings
     ]
     sections = [line for name, field in settings for line in _section(name, field)]
@@ -73,10 +73,10 @@ def raw_default(field: FieldInfo) -> str:
 
 def _section(name: str, field: FieldInfo) -> list[str]:
     facts = [
-        ("Type", _type_text(field)),
+        ("Type", type_text(field)),
         ("Unit", _unit(field)),
         ("Default", _default_text(field)),
-        ("Limits", _limits_text(field)),
+        ("Limits", limits_text(field)),
     ]
     return [
         f"### {variable(name)}",
@@ -95,7 +95,7 @@ def _comment(field: FieldInfo) -> list[str]:
 
 
 def _facts_text(field: FieldInfo) -> str:
-    facts = [_type_text(field), _unit(field), _limits_text(field)]
+    facts = [type_text(field), _unit(field), limits_text(field)]
     return f"({', '.join(fact.replace('`', '') for fact in facts if fact)})"
 
 
@@ -138,7 +138,8 @@ _BOUNDS: dict[str, Callable[[object], str]] = {
 }
 
 
-def _type_text(field: FieldInfo) -> str:
+def type_text(field: FieldInfo) -> str:
+    """The type of a setting, in words."""
     return _annotation_text(field.annotation)
 
 
@@ -151,7 +152,8 @@ def _annotation_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation ca
     return _WORDS.get(annotation, "text")
 
 
-def _limits_text(field: FieldInfo) -> str:
+def limits_text(field: FieldInfo) -> str:
+    """The limits of a setting, in words; empty where there are none."""
     low, high = (_bound(field, name) for name in ("ge", "le"))
     if low is not None and high is not None:
         return f"{low} to {high}"

@@ -18,6 +18,7 @@ from service.export.catalogue import (
     general_errors,
     is_error_code,
     meaning,
+    messages,
     nested_structs,
     without_null,
 )
@@ -52,8 +53,10 @@ END_MEANINGS: dict[Reason, str] = {
 
 _INTRODUCTION = """\
 This is the whole protocol between a client and the server: every event, its payload, what confirms it, and every
-error. The same is available for programs: `docs/asyncapi.json` (AsyncAPI 3.0, JSON Schema for every payload) and
-`clients/typescript/events.d.ts` (types for `socket.io-client`). `docs/state-machine.md` has the rules of a call.
+error. Programs find the same in [asyncapi.json](asyncapi.json) (AsyncAPI 3.0, with a JSON Schema for every payload)
+and in [events.d.ts](../clients/typescript/events.d.ts) (types for `socket.io-client`; a client that uses them is in
+[examples/typescript](../examples/typescript/client.ts)). The rules of a call are in
+[state-machine.md](state-machine.md).
 """
 
 _TRANSPORT = """\
@@ -228,7 +231,7 @@ def _server_events() -> list[str]:
 
 def _nested_types() -> list[str]:
     lines = [f"## {TYPES}", ""]
-    for kind in nested_structs():
+    for kind in nested_structs(messages()):
         lines += [f"### {kind.__name__}", "", *_prose(kind), *_payload(kind)]
     return lines
 

@@ -16,6 +16,7 @@ from service.export.catalogue import (
     error_codes,
     fields,
     is_error_code,
+    messages,
     nested_structs,
     type_name,
 )
@@ -31,7 +32,8 @@ _HEADER = """\
 //   const ack = await socket.timeout(5000).emitWithAck("call:initiate", { to: "bob", callType: "video" });
 //   if (ack.ok) console.log(ack.callId); else console.error(ack.error.code);
 //
-// Socket<ServerToClientEvents, ClientToServerEvents> works too; there, emit() asks for an acknowledgement callback.
+// Socket<ServerToClientEvents, ClientToServerEvents> works too, but socket.io-client's own types then ask emit() for an
+// acknowledgement callback and lose the type of an acknowledgement behind timeout(). SignallingSocket mends both.
 //
 // The server never looks into descriptions and candidates. They are typed by structure, not as the DOM's
 // RTCSessionDescriptionInit and RTCIceCandidateInit: what a browser's RTCPeerConnection gives and takes fits them
@@ -61,10 +63,22 @@ _FOOTER = """\
 /** The payload that an event of a client takes. */
 export type PayloadOf<E extends keyof ClientToServerEvents> = Parameters<ClientToServerEvents[E]>[0];
 
+/** What the acknowledgement of a client's event is called with. */
+export type AnswerOf<E extends keyof ClientToServerEvents> = Parameters<Parameters<ClientToServerEvents[E]>[1]>[0];
+
+type TimedBase = ReturnType<Socket<ServerToClientEvents, ClientToServerEvents>["timeout"]>;
+
+/** What `timeout` of a `SignallingSocket` gives: the promise fails if no acknowledgement comes in time. */
+export interface TimedSocket extends TimedBase {
+  emitWithAck: (<E extends keyof ClientToServerEvents>(event: E, payload: PayloadOf<E>) => Promise<AnswerOf<E>>) &
+    TimedBase["emitWithAck"];
+}
+
 /** The socket of a client. Events may be sent with an acknowledgement or, through the added `emit`, without. */
 export interface SignallingSocket extends Socket<ServerToClientEvents, ClientToServerEvents> {
   emit<E extends keyof ClientToServerEvents>(event: E, payload: PayloadOf<E>): this;
   emit<E extends keyof ClientToServerEvents>(event: E, ...args: Parameters<ClientToServerEvents[E]>): this;
+  timeout(timeout: number): TimedSocket;
 }
 """
 
@@ -85,7 +99,7 @@ def typescript_events() -> str:
             *_union("ErrorCode", "What went wrong; a closed set.", error_codes()),
             *_union("EndCode", "Why a call ended; a closed set.", [reason.value for reason in Reason]),
             *_union("CallType", "What a call is for.", [media.value for media in Media]),
-            *(line for kind in nested_structs() for line in _interface(kind)),
+            *(line for kind in nested_structs(messages()) for line in _interface(kind)),
             *(line for kind in CLIENT_MESSAGES for line in _interface(kind)),
             *(line for kind in SERVER_MESSAGES for line in _interface(kind)),
             *_client_map(),
@@ -95,24 +109,19 @@ def typescript_events() -> str:
     )
 
 
-def _comment(lines: Iterable[str], indent: str = "") -> list[str]:
-    block = list(lines)
-    if not block:
-        return []
-    if len(block) == 1:
-        return [f"{indent}/** {block[0]} */"]
-    return [f"{indent}/**", *(f"{indent} * {line}".rstrip() for line in block), f"{indent} */"]
+def _comment(text: str, indent: str = "") -> list[str]:
+    return [f"{indent}/** {text} */"] if text else []
 
 
 def _union(name: str, description: str, values: Iterable[str]) -> list[str]:
     members = [f"  | {json.dumps(value)}" for value in values]
-    return [*_comment([description]), f"export type {name} =", *members[:-1], f"{members[-1]};", ""]
+    return [*_comment(description), f"export type {name} =", *members[:-1], f"{members[-1]};", ""]
 
 
 def _interface(kind: AnyStruct) -> list[str]:
-    lines = [*_comment(paragraphs(kind)), f"export interface {type_name(kind)} {{"]
+    lines = [*_comment(" ".join(paragraphs(kind))), f"export interface {type_name(kind)} {{"]
     for field in fields(kind):
-        lines += _comment([field.description] if field.description else [], "  ")
+        lines += _comment(field.description, "  ")
         lines.append(f"  {field.name}{'' if field.required else '?'}: {_field_type(kind, field)};")
     return [*lines, "}", ""]
 
@@ -172,7 +181,7 @@ def _server_map() -> list[str]:
 
 
 def _event_comment(kind: Kind) -> list[str]:
-    return _comment([first_paragraph(kind)], "  ")
+    return _comment(first_paragraph(kind), "  ")
 
 
 def _ack_type(kind: type[ClientMessage]) -> str:
