@@ -77,7 +77,11 @@ class TraceDecision(enum.StrEnum):
 
 
 class Metric(NamedTuple):
-    """One metric. `name` is without the prefix; `labels` maps each label to its closed values."""
+    """One metric. `name` is without the prefix; `labels` maps each label to its closed values.
+
+    The empty value stands for a set that is closed by other means: build facts, which are set once, and exception
+    types, of which `ERROR_TYPES_AT_MOST` get series of their own.
+    """
 
     name: str
     kind: Kind
@@ -197,7 +201,7 @@ EVENT_EXCEPTIONS = _counter(
     "event_exceptions_total",
     f"Events that failed through our fault, by the exception's type; the first {ERROR_TYPES_AT_MOST} types by name.",
     event=EVENTS,
-    error_type=(OTHER,),
+    error_type=("",),
 )
 
 # --- calls ---
@@ -218,7 +222,7 @@ CALLS_ENDED = _counter(
 )
 CALL_PHASE_DURATION = _histogram(
     "call_phase_duration_seconds",
-    "How long each phase took: `ring_delivery` from the attempt's arrival to the ring at the callee's socket, `ringing` "
+    "How long each phase took: `ring_delivery` from the attempt's arrival to the ring at the callee, `ringing` "
     "until answered or over, `negotiation` from the answer of the call to the answer of the offer, `media` from there "
     "to `call:connected`, `setup_server` what of the set-up was spent in this server, `setup_total` the set-up without "
     "the ringing.",
