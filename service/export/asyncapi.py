@@ -21,7 +21,7 @@ from service.export.catalogue import (
     type_name,
 )
 from service.export.examples import acknowledgement, error_acknowledgement, example
-from service.export.text import BANNER, first_paragraph, paragraphs
+from service.export.text import BANNER, first_paragraph, paragraphs, without_citations
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
 
@@ -217,7 +217,7 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - any JSO
 def _entry(key: str, value: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON value
     rewrite: dict[str, Callable[[str], str]] = {
         "$ref": lambda name: _SCHEMAS + names.get(name, name),
-        "description": lambda text: text.replace("\n", " ").split(" (contract")[0],
+        "description": lambda text: " ".join(without_citations(text).split()),
     }
     if isinstance(value, str) and key in rewrite:
         return rewrite[key](value)

@@ -84,7 +84,8 @@ Rules that hold for every event:
 - Events of one socket take effect in the order in which they were sent.
 - An event that fails is answered to its sender alone, with {error}. Nothing has changed, and the socket stays open.
 - Descriptions and candidates are opaque. They are forwarded byte for byte and never interpreted.
-- A message of more than `MAX_MESSAGE_BYTES` ({max_bytes} bytes by default) closes the connection.
+- A message of more than `MAX_MESSAGE_BYTES` ({max_bytes} bytes by default) closes the connection, and so does a packet
+  that is not Socket.IO or not JSON.
 
 A normal call, from ringing to the end:
 
@@ -270,7 +271,7 @@ def _failures(kind: type[ClientMessage]) -> list[str]:
         (code(failure.text), link(ERROR_CODES, code(failure.error.code)), meaning(failure.error))
         for failure in failures(kind)
     ]
-    return ["**Errors**, in the order of the checks:", "", *table(("Text", "Code", "When"), rows)]
+    return ["**Errors**; the event's own stand in the order of the checks:", "", *table(("Text", "Code", "When"), rows)]
 
 
 def _sent_example(kind: type[ClientMessage]) -> list[str]:

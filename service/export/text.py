@@ -12,9 +12,14 @@ _NO_ANCHOR = re.compile(r"[^\w\- ]")
 
 def paragraphs(documented: object) -> list[str]:
     """The docstring in paragraphs of one line each, without citations of the design and Google sections."""
-    prose = _CITATION.sub("", inspect.cleandoc(documented.__doc__ or ""))
+    prose = without_citations(inspect.cleandoc(documented.__doc__ or ""))
     blocks = [" ".join(block.split()) for block in prose.split("\n\n")]
     return [block for block in blocks if block and not block.startswith(("Raises:", "Args:", "Returns:"))]
+
+
+def without_citations(text: str) -> str:
+    """A text without its references to the design, which readers of the documents do not have."""
+    return _CITATION.sub("", text)
 
 
 def first_paragraph(documented: object) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
+from service.export.asyncapi import asyncapi_document
 from service.export.catalogue import error_codes, type_name
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage, UserJoin
 from service.protocol.server import SERVER_MESSAGES, ServerMessage
@@ -97,3 +98,7 @@ def test_no_schema_keeps_a_python_name() -> None:
 
 def _message(reference: dict[str, str]) -> Any:
     return resolve(resolve(reference["$ref"])["$ref"])
+
+
+def test_no_text_cites_what_readers_do_not_have() -> None:
+    assert "(contract" not in asyncapi_document()
