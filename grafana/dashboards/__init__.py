@@ -1,0 +1,1 @@
+"""The dashboards, each in a module of its own."""
