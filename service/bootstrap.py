@@ -15,7 +15,7 @@ from service.config import Settings
 from service.control.control import CallControl
 from service.domain.call import Policy
 from service.domain.ids import CallId
-from service.ports import Clock, NullObserver, Observer
+from service.ports import Clock, Observer
 from service.supervisor import Supervisor
 from service.transport.app import Health, TransportOptions, create_app
 from service.transport.gateway import Gateway
@@ -56,6 +56,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         authenticator=OpenAuthenticator(),
         observer=observer,
         supervisor=supervisor,
+        clock=clock,
         event_backlog=settings.event_backlog,
     )
     router.attach(gateway)
@@ -78,7 +79,7 @@ async def run(settings: Settings) -> None:
         AddressError: the address cannot be listened on.
     """
     listener = listen(settings.host, settings.port)
-    node = compose(settings, LoopClock(asyncio.get_running_loop()), NullObserver())
+    node = compose(settings, LoopClock(asyncio.get_running_loop()), Observer())
     _announce(settings)
     await serve(
         node.app,

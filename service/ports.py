@@ -100,6 +100,9 @@ class Directory(Protocol):
     async def load(self, call_id: CallId) -> Call | None:
         """The live call of this id, None if there is none."""
 
+    def users_online(self) -> int:
+        """How many users have a session on this node. From any thread."""
+
     async def live_calls(self) -> Sequence[Call]:
         """All live calls that this node answers for."""
 
@@ -157,7 +160,7 @@ class EventHandled(NamedTuple):
     """One client event has been dealt with. Durations are in seconds.
 
     `event` is a name of the contract, or `_OTHER`; `outcome` is `ok` or the error's code; `error` is set where
-    the server itself failed.
+    the server itself failed; `traceparent` is the client's own trace context (W3C), where it sent one.
     """
 
     event: str
@@ -168,6 +171,7 @@ class EventHandled(NamedTuple):
     waited_s: float
     took_s: float
     error: BaseException | None
+    traceparent: str | None = None
 
 
 class CallStepped(NamedTuple):
@@ -181,10 +185,18 @@ class CallStepped(NamedTuple):
 
 
 class LinkOpened(NamedTuple):
-    """A Socket.IO connection stands. `transport` is `polling` or `websocket`."""
+    """A Socket.IO connection stands, `took_s` after its handshake. `transport` is `polling` or `websocket`."""
 
     session: SessionId
     transport: str
+    took_s: float
+
+
+class LinkRefused(NamedTuple):
+    """A connection did not come about: `refused` by authentication, `malformed`, or `abandoned` by its client."""
+
+    transport: str
+    result: str
 
 
 class LinkClosed(NamedTuple):
@@ -196,8 +208,12 @@ class LinkClosed(NamedTuple):
     lasted_s: float
 
 
-class Observer(Protocol):
-    """Sees everything, changes nothing. Must not block; what it raises is the fan-out's business."""
+class Observer:
+    """Sees everything, changes nothing. As it stands it watches nothing, which is the default.
+
+    An observer overrides what it wants to see. It must not block and must be quick: all but the methods about
+    links run on the way of every event. What it raises is the fan-out's business. Times are those of `Clock`.
+    """
 
     def event_handled(self, record: EventHandled) -> None:
         """A client's event has been dealt with, well or badly."""
@@ -208,24 +224,23 @@ class Observer(Protocol):
     def link_opened(self, record: LinkOpened) -> None:
         """A socket was connected."""
 
+    def link_refused(self, record: LinkRefused) -> None:
+        """A socket did not get as far."""
+
+    def link_upgraded(self, session: SessionId) -> None:
+        """A socket that was on polling is on a websocket now."""
+
     def link_closed(self, record: LinkClosed) -> None:
         """A socket was closed."""
 
+    def client_answered(self, transport: str, round_trip_s: float) -> None:
+        """A client has answered a heartbeat."""
 
-class NullObserver:
-    """Watches nothing. The default."""
+    def message_received(self, size_bytes: int) -> None:
+        """An event or acknowledgement has come from a client."""
 
-    def event_handled(self, record: EventHandled) -> None:
-        """Nothing."""
-
-    def call_stepped(self, record: CallStepped) -> None:
-        """Nothing."""
-
-    def link_opened(self, record: LinkOpened) -> None:
-        """Nothing."""
-
-    def link_closed(self, record: LinkClosed) -> None:
-        """Nothing."""
+    def message_sent(self, size_bytes: int) -> None:
+        """An event or acknowledgement has gone to a client."""
 
 
 OnDue = Callable[[CallId], Awaitable[None]]

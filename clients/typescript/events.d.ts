@@ -99,6 +99,8 @@ export interface CallInitiateRequest {
   to: string;
   /** What the call is for. */
   callType: CallType;
+  /** The client's own trace context (W3C Trace Context, `traceparent`). The call's trace links to it. */
+  traceparent?: string;
 }
 
 /** Answer a ringing call. Only its callee may. */

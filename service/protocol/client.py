@@ -35,6 +35,14 @@ Peer = Annotated[User, msgspec.Meta(description="The other party of the call.")]
 Sender = Annotated[
     User, msgspec.Meta(description="The sender. May be left out; where sent, it must be the sender's own id.")
 ]
+Traceparent = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+        description="The client's own trace context (W3C Trace Context, `traceparent`). The call's trace links to it.",
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+    ),
+]
 Caller = Annotated[
     User, msgspec.Meta(description="The caller. Not needed, since the call id says it; kept for older clients.")
 ]
@@ -110,6 +118,7 @@ class CallInitiate(ClientMessage, frozen=True):
     confirmed_by = server.CallInitiated
     to: Annotated[User, msgspec.Meta(description="The user to call.")]
     call_type: CallType
+    traceparent: Traceparent | UnsetType = UNSET
 
     def request(self, session: SessionId) -> Request:
         """See `ClientMessage.request`."""

@@ -124,6 +124,12 @@ def call_id_of(message: ClientMessage) -> CallId | None:
     return call_id
 
 
+def traceparent_of(message: ClientMessage) -> str | None:
+    """The client's own trace context, where the message carries one."""
+    traceparent: str | msgspec.UnsetType = getattr(message, "traceparent", msgspec.UNSET)
+    return None if traceparent is msgspec.UNSET else traceparent
+
+
 def encode(message: ServerMessage) -> bytes:
     """The EVENT packet of a message."""
     return b"%b%b]" % (_OPENINGS[type(message)], _ENCODER.encode(message))

@@ -5,7 +5,6 @@ here, for every event in the same way; no event has a handler of its own.
 """
 
 import logging
-import time
 from typing import NamedTuple
 
 from service.control.control import CallControl
@@ -13,7 +12,7 @@ from service.control.session import Session
 from service.domain.effects import Effect
 from service.domain.ids import CallId, SessionId
 from service.errors import BacklogFullError, InternalError, SignallingError
-from service.ports import Authenticator, EventHandled, Identity, LinkClosed, LinkOpened, Observer
+from service.ports import Authenticator, Clock, EventHandled, Identity, LinkClosed, LinkOpened, LinkRefused, Observer
 from service.protocol import codec
 from service.protocol.codec import MalformedPacketError, Packet
 from service.protocol.translate import to_error, to_message
@@ -48,14 +47,17 @@ class Gateway:
         authenticator: Authenticator,
         observer: Observer,
         supervisor: Supervisor,
+        clock: Clock,
         event_backlog: int,
     ) -> None:
         self._control = control
         self._authenticator = authenticator
         self._observer = observer
         self._supervisor = supervisor
+        self._now = clock.now
         self._event_backlog = event_backlog
         self._clients: dict[SessionId, _Client] = {}
+        self.events_in_progress = 0
         self._last: tuple[Effect | None, bytes] = (None, b"")
 
     def __len__(self) -> int:
@@ -68,33 +70,46 @@ class Gateway:
         """Judge the credentials of a CONNECT packet; None refuses the client."""
         return await self._authenticator.authenticate(credentials)
 
-    def opened(self, link: Link, identity: Identity) -> None:
-        """A client is connected. Its id must be new."""
+    def opened(self, link: Link, identity: Identity, took_s: float) -> None:
+        """A client is connected, `took_s` after its handshake. Its id must be new."""
         lane = Lane("events of a socket", self._supervisor, self._event_backlog)
-        self._clients[link.id] = _Client(link, Session(link.id, identity), lane, time.perf_counter())
-        self._observer.link_opened(LinkOpened(link.id, link.transport))
+        self._clients[link.id] = _Client(link, Session(link.id, identity), lane, self._now())
+        self._observer.link_opened(LinkOpened(link.id, link.transport, took_s))
+
+    def refused(self, transport: str, result: str) -> None:
+        """A client did not get as far; see `LinkRefused`."""
+        self._observer.link_refused(LinkRefused(transport, result))
+
+    def upgraded(self, session: SessionId) -> None:
+        """A client has gone from polling to a websocket."""
+        if session in self._clients:
+            self._observer.link_upgraded(session)
+
+    def answered_ping(self, transport: str, round_trip_s: float) -> None:
+        """A client has answered a heartbeat."""
+        self._observer.client_answered(transport, round_trip_s)
 
     def receive(self, session: SessionId, packet: str) -> None:
         """Answer an EVENT packet of a client, after those that it sent before. Never raises."""
-        received_at = time.perf_counter()
+        received_at = self._now()
         client = self._clients.get(session)
         if client is None:
             return
+        self._observer.message_received(len(packet) if packet.isascii() else len(packet.encode()))
         try:
             event = codec.split(packet)
         except MalformedPacketError:
             client.link.abort(CloseReason.PROTOCOL_ERROR)
             return
         if not client.lane.submit(lambda: self._answer(client, event, received_at)):
-            self._refuse(client, event, BacklogFullError(), None)
-            self._handled(client, event, BacklogFullError.code, None, received_at, received_at, None)
+            self._turn_away(client, event, received_at)
 
     def closed(self, session: SessionId, reason: CloseReason) -> None:
         """A client is gone. What it sent before is still answered first."""
         client = self._clients.pop(session, None)
         if client is None:
             return
-        lasted = time.perf_counter() - client.opened_at_s
+        lasted = self._now() - client.opened_at_s
         self._observer.link_closed(LinkClosed(session, client.link.transport, reason.value, lasted))
         goodbye = reason is CloseReason.GOODBYE
         client.lane.submit(lambda: self._control.left(client.session, goodbye=goodbye), force=True)
@@ -108,7 +123,7 @@ class Gateway:
             return False
         if self._last[0] is not effect:  # an effect for two parties is encoded once
             self._last = (effect, codec.encode(to_message(effect)))
-        client.link.send(self._last[1])
+        self._send(client, self._last[1])
         return True
 
     def dismiss(self, session: SessionId) -> None:
@@ -122,16 +137,28 @@ class Gateway:
         for client in tuple(self._clients.values()):
             client.link.close(CloseReason.SHUTDOWN)
 
+    def _send(self, client: _Client, packet: bytes) -> None:
+        client.link.send(packet)
+        self._observer.message_sent(len(packet))
+
     # --- one event ----------------------------------------------------------------------------------------
 
     async def _answer(self, client: _Client, packet: Packet, received_at_s: float) -> None:
-        started_at = time.perf_counter()
+        self.events_in_progress += 1
+        try:
+            await self._answer_counted(client, packet, received_at_s)
+        finally:
+            self.events_in_progress -= 1
+
+    async def _answer_counted(self, client: _Client, packet: Packet, received_at_s: float) -> None:
+        started_at = self._now()
         call_id: CallId | None = None
+        traceparent: str | None = None
         error: Exception | None = None
         refusal: SignallingError | None = None
         try:
             message = codec.decode(packet)
-            call_id = codec.call_id_of(message)
+            call_id, traceparent = codec.call_id_of(message), codec.traceparent_of(message)
             outcome = await self._control.handle(client.session, message.request(client.session.id))
         except SignallingError as known:
             refusal = known
@@ -146,40 +173,33 @@ class Gateway:
             self._acknowledge(client, packet, outcome.confirmation)
         if refusal is not None:
             self._refuse(client, packet, refusal, call_id)
-        outcome_code = refusal.code if refusal else "ok"
-        self._handled(client, packet, outcome_code, call_id, received_at_s, started_at, error)
+        record = EventHandled(
+            event=packet.event if codec.kind_of(packet.event) else OTHER_EVENT,
+            outcome=refusal.code if refusal else "ok",
+            call_id=call_id,
+            session=client.session.id,
+            received_at_s=received_at_s,
+            waited_s=started_at - received_at_s,
+            took_s=self._now() - started_at,
+            error=error,
+            traceparent=traceparent,
+        )
+        self._observer.event_handled(record)
 
     def _acknowledge(self, client: _Client, packet: Packet, confirmation: Effect | None) -> None:
         if packet.ack_id is not None:
             fields = None if confirmation is None else to_message(confirmation)
-            client.link.send(codec.encode_ack(packet.ack_id, fields))
+            self._send(client, codec.encode_ack(packet.ack_id, fields))
 
     def _refuse(self, client: _Client, packet: Packet, refusal: SignallingError, call_id: CallId | None) -> None:
         name = packet.event[: codec.MAX_ECHOED_NAME_CHARS]
         error = to_error(refusal, name, codec.kind_of(packet.event), call_id)
-        client.link.send(codec.encode(error))
+        self._send(client, codec.encode(error))
         if packet.ack_id is not None:
-            client.link.send(codec.encode_error_ack(packet.ack_id, error))
+            self._send(client, codec.encode_error_ack(packet.ack_id, error))
 
-    def _handled(
-        self,
-        client: _Client,
-        packet: Packet,
-        outcome: str,
-        call_id: CallId | None,
-        received_at_s: float,
-        started_at_s: float,
-        error: Exception | None,
-    ) -> None:
+    def _turn_away(self, client: _Client, packet: Packet, received_at_s: float) -> None:
+        self._refuse(client, packet, BacklogFullError(), None)
         name = packet.event if codec.kind_of(packet.event) else OTHER_EVENT
-        record = EventHandled(
-            event=name,
-            outcome=outcome,
-            call_id=call_id,
-            session=client.session.id,
-            received_at_s=received_at_s,
-            waited_s=started_at_s - received_at_s,
-            took_s=time.perf_counter() - started_at_s,
-            error=error,
-        )
+        record = EventHandled(name, BacklogFullError.code, None, client.session.id, received_at_s, 0.0, 0.0, None)
         self._observer.event_handled(record)

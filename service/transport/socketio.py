@@ -8,11 +8,13 @@ knows them.
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import orjson
 import socketio
-from engineio.packet import MESSAGE
+from engineio.async_socket import AsyncSocket
+from engineio.packet import MESSAGE, PONG
 from engineio.packet import Packet as EnginePacket
 from engineio.payload import Payload
 
@@ -53,15 +55,44 @@ class Json:
         return orjson.loads(text)
 
 
+def _transport_of(socket: AsyncSocket) -> str:
+    return "websocket" if socket.upgraded else "polling"
+
+
+class WatchedSocket(AsyncSocket):  # type: ignore[misc] # python-engineio has no types
+    """A socket of the stock engine that tells of its upgrade and of answered heartbeats.
+
+    The engine makes its sockets itself; each is turned into one of these as soon as it is there.
+    """
+
+    told = False
+    """Whether the gateway has heard of this connection, as a link or as a refusal."""
+
+    link: "SocketLink | None" = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        was_polling = name == "upgraded" and value and not self.upgraded and self.connected
+        super().__setattr__(name, value)
+        if was_polling and self.link is not None:
+            self.link.upgraded()
+
+    async def receive(self, pkt: EnginePacket) -> None:
+        """Time the answer to a ping, then go on as before."""
+        if pkt.packet_type == PONG and self.last_ping and self.link is not None:
+            self.link.answered_ping(_transport_of(self), time.time() - self.last_ping)
+        await super().receive(pkt)
+
+
 class SocketLink:
     """`service.transport.link.Link` on a socket of the stock engine."""
 
-    __slots__ = ("_engine_id", "_id", "_server", "close_reason")
+    __slots__ = ("_engine_id", "_id", "_server", "_transport", "close_reason")
 
     def __init__(self, server: "SocketServer", session: SessionId, engine_id: str) -> None:
         self._server = server
         self._id = session
         self._engine_id = engine_id
+        self._transport = "polling"
         self.close_reason: CloseReason | None = None
 
     @property
@@ -73,7 +104,17 @@ class SocketLink:
     def transport(self) -> str:
         """See `Link.transport`."""
         socket = self._server.eio.sockets.get(self._engine_id)
-        return "websocket" if socket is not None and socket.upgraded else "polling"
+        if socket is not None:
+            self._transport = _transport_of(socket)
+        return self._transport
+
+    def upgraded(self) -> None:
+        """The socket is on a websocket from here on."""
+        self._server.gateway.upgraded(self._id)
+
+    def answered_ping(self, transport: str, round_trip_s: float) -> None:
+        """The client has answered a ping."""
+        self._server.gateway.answered_ping(transport, round_trip_s)
 
     def send(self, packet: bytes) -> None:
         """See `Link.send`."""
@@ -102,10 +143,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
         super().__init__(
             async_mode="sanic", json=Json, logger=False, engineio_logger=_silent, namespaces=[NAMESPACE], **options
         )
-        self._gateway = gateway
+        self.gateway = gateway
         self._supervisor = supervisor
         self._links: dict[str, SocketLink] = {}
-        self._engines: set[str] = set()
+        self._engines: dict[str, float] = {}
         self._no_engines = asyncio.Event()
         self.on("connect", self._opened)
         self.on("disconnect", self._closed)
@@ -136,33 +177,38 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
     # --- python-socketio's life cycle ---------------------------------------------------------------------
 
     async def _opened(self, session: str, _environ: object, credentials: object) -> bool:
-        identity = await self._gateway.admit(credentials)
+        identity = await self.gateway.admit(credentials)
+        engine_id = self.manager.eio_sid_from_sid(session, NAMESPACE)
         if identity is None:
+            self._refused(engine_id, "refused")
             return False
         sid = SessionId(session)
-        engine_id = self.manager.eio_sid_from_sid(session, NAMESPACE)
         link = SocketLink(self, sid, engine_id)
         self._links[session] = link
-        self._gateway.opened(link, identity)
+        socket = self.eio.sockets[engine_id]
+        socket.told, socket.link = True, link
+        self.gateway.opened(link, identity, time.monotonic() - self._engines[engine_id])
         return True
 
     async def _closed(self, session: str, reason: str) -> None:
         link = self._links.pop(session, None)
         if link is not None:
             why = link.close_reason or _REASONS.get(reason, CloseReason.TRANSPORT_LOST)
-            self._gateway.closed(link.id, why)
+            self.gateway.closed(link.id, why)
 
     # --- private hooks: where EVENT packets leave python-socketio -----------------------------------------
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, object]) -> None:
         """An Engine.IO connection stands."""
-        self._engines.add(eio_sid)
+        self._engines[eio_sid] = time.monotonic()
+        self.eio.sockets[eio_sid].__class__ = WatchedSocket
         await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         """An Engine.IO connection is gone."""
+        self._refused(eio_sid, "abandoned")
         await super()._handle_eio_disconnect(eio_sid, reason)
-        self._engines.discard(eio_sid)
+        self._engines.pop(eio_sid, None)
         if not self._engines:
             self._no_engines.set()
 
@@ -182,7 +228,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
         if session is None:
             self._protocol_error(eio_sid)
         else:
-            self._gateway.receive(SessionId(session), packet)
+            self.gateway.receive(SessionId(session), packet)
 
     async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:  # noqa: A002
         """An event with binary attachments, reassembled. The contract has none, so its payload is not passed on."""
@@ -190,10 +236,18 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
             name = Json.dumps([data[0] if isinstance(data[0], str) else ""])[:-1]
             await self._event(eio_sid, f"2{'' if id is None else id}{name},null]")
 
+    def _refused(self, eio_sid: str, result: str) -> None:
+        """Tell, once, of a connection that ends without ever having been in the namespace."""
+        socket = self.eio.sockets.get(eio_sid)
+        if eio_sid in self._engines and socket is not None and not socket.told:
+            socket.told = True
+            self.gateway.refused(_transport_of(socket), result)
+
     def _protocol_error(self, eio_sid: str) -> None:
         session = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
         link = self._links.get(session) if session else None
         if link is not None:
             link.abort(CloseReason.PROTOCOL_ERROR)
         else:
+            self._refused(eio_sid, "malformed")
             self.in_background("abort a socket", self.close_engine(eio_sid))

@@ -15,11 +15,11 @@ from service.domain.effects import Effect, Initiated
 from service.domain.events import Accept, Media, PartyEvent
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.requests import InCall, Initiate, Join, Request
-from service.ports import CallStepped, Directory, Identity, NullObserver
+from service.ports import CallStepped, Directory, Identity, Observer
 from service.supervisor import Supervisor
 
 
-class Watch(NullObserver):
+class Watch(Observer):
     """Keeps what call control lets an observer see."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from service.adapters.memory.authenticator import OpenAuthenticator
 from service.control.control import CallControl
 from service.domain.ids import SessionId, UserId
 from service.domain.requests import Join
-from service.ports import EventHandled, Identity, LinkClosed, LinkOpened, NullObserver, Seat
+from service.ports import EventHandled, Identity, LinkClosed, LinkOpened, Observer, Seat
 from service.supervisor import Supervisor
 from service.transport.gateway import OTHER_EVENT, Gateway
 from service.transport.link import CloseReason
@@ -46,7 +46,7 @@ class RecordingLink:
         ]
 
 
-class Watch(NullObserver):
+class Watch(Observer):
     """Keeps what the gateway lets an observer see."""
 
     def __init__(self) -> None:
@@ -77,6 +77,7 @@ class Node:
             authenticator=OpenAuthenticator(),
             observer=self.watch,
             supervisor=Supervisor(),
+            clock=self.rig.clock,
             event_backlog=backlog,
         )
         self.rig.deliver = self.gateway.deliver  # type: ignore[method-assign]
@@ -85,7 +86,7 @@ class Node:
     def connect(self, name: str) -> RecordingLink:
         """A client that has connected."""
         link = RecordingLink(name)
-        self.gateway.opened(link, Identity())
+        self.gateway.opened(link, Identity(), 0.25)
         return link
 
     def say(self, link: RecordingLink, event: str, payload: object, ack: str = "") -> None:
@@ -191,13 +192,14 @@ async def test_events_of_a_socket_that_must_wait_queue_in_order_up_to_the_backlo
     node.say(link, "user:status", {"userId": "bob"}, ack="2")
     refused = {"message": "Too many events are waiting", "code": "backlog_full", "event": "user:status"}
     assert link.take() == [["error", refused], {"2": {"ok": False, "error": refused}}]
+    node.rig.clock.advance(2.5)
     gate.set()
     for _ in range(5):
         await asyncio.sleep(0)
     assert [name for name, _ in link.take()] == ["user:joined", "user:status"]
     outcomes = [(e.event, e.outcome) for e in node.watch.events]
     assert outcomes == [("user:status", "backlog_full"), ("user:join", "ok"), ("user:status", "ok")]
-    assert node.watch.events[-1].waited_s > 0
+    assert node.watch.events[-1].waited_s == 2.5
 
 
 async def test_a_closed_link_is_offline_and_deaf() -> None:
@@ -217,7 +219,7 @@ async def test_links_are_observed_from_opening_to_closing() -> None:
     link = node.connect("x")
     node.gateway.closed(link.id, CloseReason.GOODBYE)
     opened, closed = node.watch.links
-    assert opened == LinkOpened(link.id, "websocket")
+    assert opened == LinkOpened(link.id, "websocket", 0.25)
     assert isinstance(closed, LinkClosed)
     assert (closed.reason, closed.lasted_s >= 0) == ("goodbye", True)
 

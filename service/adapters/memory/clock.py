@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import Callable
 
 from service.ports import Alarm
@@ -15,8 +16,8 @@ class LoopClock:
         self._loop = loop
 
     def now(self) -> float:
-        """See `service.ports.Clock.now`."""
-        return self._loop.time()
+        """See `service.ports.Clock.now`. The loop's own time is coarse; this is the clock behind it."""
+        return time.monotonic()
 
     def call_at(self, when_s: float, callback: Callable[[], None]) -> Alarm:
         """See `service.ports.Clock.call_at`."""

@@ -22,11 +22,13 @@ class MemoryDirectory:
     def __init__(self) -> None:
         self._users: dict[UserId, _User] = {}
         self._calls: dict[CallId, Call] = {}
+        self._online = 0
 
     async def seat(self, user: UserId, session: SessionId) -> Seat:
         """See `service.ports.Directory.seat`."""
         known = self._users.setdefault(user, _User())
         displaced = tuple(other for other in known.sessions if other != session)
+        self._online += not known.sessions
         known.sessions = (session,)
         return Seat(displaced, self._call_of(known))
 
@@ -36,6 +38,7 @@ class MemoryDirectory:
         if known is None or session not in known.sessions:
             return False
         known.sessions = tuple(other for other in known.sessions if other != session)
+        self._online -= not known.sessions
         self._forget_if_idle(user)
         return True
 
@@ -49,6 +52,10 @@ class MemoryDirectory:
     async def load(self, call_id: CallId) -> Call | None:
         """See `service.ports.Directory.load`."""
         return self._calls.get(call_id)
+
+    def users_online(self) -> int:
+        """See `service.ports.Directory.users_online`."""
+        return self._online
 
     async def live_calls(self) -> Sequence[Call]:
         """See `service.ports.Directory.live_calls`."""

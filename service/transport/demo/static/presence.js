@@ -1,5 +1,8 @@
 // Who this tab is: joining, joining again after a reconnect, and being replaced by another tab.
 
+/** How long a server that stops is left alone, at the least; at random, so that not all clients come at once. */
+const STOP_PAUSE_MS = 500;
+
 /** @typedef {"out" | "joining" | "joined" | "reconnecting" | "replaced"} Status */
 
 export class Presence {
@@ -60,7 +63,7 @@ export class Presence {
     if (reason !== "io server disconnect") return; // the library connects again by itself
     // A server says this to a tab whose user has joined elsewhere, and to everybody when it stops.
     if (await isServerReady()) this.#set("replaced");
-    else this.#signalling.connect();
+    else setTimeout(() => this.status === "reconnecting" && this.#signalling.connect(), STOP_PAUSE_MS * (1 + Math.random()));
   }
 
   #set(status) {
