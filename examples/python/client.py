@@ -197,7 +197,8 @@ class Client:
             case "call:rejected" | "call:ended" if self._is_mine(data):
                 await self._ended(data)
             case "call:peer-reconnecting" | "call:peer-reconnected" if self._is_mine(data):
-                log.info("%s is %s", data["userId"], event.removeprefix("call:peer-"))
+                away = event == "call:peer-reconnecting"
+                log.info("%s is %s", data["userId"], "away" if away else "back")
             case "hang up" if self._call is not None:
                 await self.request("call:end", {"callId": self._call.id, **data})
             case _:
