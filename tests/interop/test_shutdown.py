@@ -1,0 +1,85 @@
+"""A stop with live calls: the parties are told and disconnected, and the process ends in bounded time."""
+
+import asyncio
+import signal
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.interop.js_client import MODES, Driver, JsClient, stage
+from tests.interop.script import answered, ended, ring
+from tests.support.server import Server, running_server
+
+LONG_S = "120"
+"""A time that no test waits for."""
+
+
+async def wait_for_exit(server: Server, timeout_s: float) -> int:
+    """The exit code, once the process has ended."""
+    return await asyncio.to_thread(server.process.wait, timeout_s)
+
+
+async def told_and_disconnected(call_id: str, *clients: JsClient) -> None:
+    for client in clients:
+        assert await client.next() == ended(call_id, None, "server_shutdown", "Server shutting down")
+        assert await client.next() == ("disconnect", "io server disconnect")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+async def test_stop_with_live_calls(driver: Driver, tmp_path: Path, number: signal.Signals) -> None:
+    with running_server(tmp_path) as server:
+        async with AsyncExitStack() as stack:
+            calls: list[tuple[str, JsClient, JsClient]] = []
+            for mode in MODES:
+                clients = await stack.enter_async_context(stage(driver, server.url, mode))
+                alice, bob, carol, dave = await clients.join("alice", "bob", "carol", "dave")
+                calls.append((await answered(alice, bob), alice, bob))
+                calls.append((await ring(carol, dave), carol, dave))
+            server.process.send_signal(number)
+            for call_id, caller, callee in calls:
+                await told_and_disconnected(call_id, caller, callee)
+            assert await wait_for_exit(server, 20) == 0
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_client_outside_of_a_call_is_disconnected(driver: Driver, tmp_path: Path, mode: str) -> None:
+    with running_server(tmp_path) as server:
+        async with stage(driver, server.url, mode) as clients:
+            (alice,) = await clients.join("alice")
+            server.process.send_signal(signal.SIGTERM)
+            assert await alice.next() == ("disconnect", "io server disconnect")
+            assert await wait_for_exit(server, 20) == 0
+
+
+def half_a_request(server: Server) -> socket.socket:
+    """A connection whose request never ends, and so never becomes idle."""
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    connection.sendall(b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+    return connection
+
+
+async def test_second_signal_forces_the_end(driver: Driver, tmp_path: Path) -> None:
+    with running_server(tmp_path, SHUTDOWN_TIMEOUT_S=LONG_S) as server, half_a_request(server):
+        async with stage(driver, server.url, "websocket") as clients:
+            (alice,) = await clients.join("alice")
+            server.process.send_signal(signal.SIGTERM)
+            assert await alice.next() == ("disconnect", "io server disconnect")
+            assert server.process.poll() is None
+            server.process.send_signal(signal.SIGTERM)
+            assert await wait_for_exit(server, 20) == 0
+
+
+async def test_stop_is_bounded_whatever_clients_do(tmp_path: Path) -> None:
+    with running_server(tmp_path, SHUTDOWN_TIMEOUT_S="1") as server, half_a_request(server):
+        server.process.send_signal(signal.SIGTERM)
+        assert await wait_for_exit(server, 20) == 0
+
+
+async def test_idle_server_stops(tmp_path: Path) -> None:
+    with running_server(tmp_path, SHUTDOWN_TIMEOUT_S=LONG_S) as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert await wait_for_exit(server, 20) == 0
+        assert "Traceback" not in server.log.read_text()
