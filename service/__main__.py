@@ -2,11 +2,11 @@
 
 import argparse
 import asyncio
-import logging
 import sys
 
 import uvloop
 
+from observability.exposition import ExpositionError
 from service import __version__
 from service.bootstrap import run
 from service.config import ConfigError, load_settings
@@ -33,13 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve(_arguments: argparse.Namespace) -> int:
     try:
         settings = load_settings()
-        logging.basicConfig(
-            level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-        )
-        logging.getLogger("sanic").setLevel(logging.WARNING)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
-    except (ConfigError, AddressError) as error:
+    except (ConfigError, AddressError, ExpositionError) as error:
         print(f"signalling: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
         return EXIT_USAGE
     return 0

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sanic import Sanic
 
+from observability.telemetry import Telemetry, TelemetryOptions
 from service.adapters.memory.authenticator import OpenAuthenticator
 from service.adapters.memory.clock import LoopClock
 from service.adapters.memory.directory import MemoryDirectory
@@ -15,7 +16,7 @@ from service.config import Settings
 from service.control.control import CallControl
 from service.domain.call import Policy
 from service.domain.ids import CallId
-from service.ports import Clock, Observer
+from service.ports import Clock, Directory, Observer
 from service.supervisor import Supervisor
 from service.transport.app import Health, TransportOptions, create_app
 from service.transport.gateway import Gateway
@@ -26,6 +27,7 @@ class Node(NamedTuple):
     """One node, composed and not yet listening."""
 
     app: Sanic  # type: ignore[type-arg]
+    directory: Directory
     control: CallControl
     gateway: Gateway
     health: Health
@@ -40,10 +42,11 @@ def new_call_id() -> CallId:
 def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
     """Put a single node together: the in-memory directory, router and timers."""
     supervisor = Supervisor()
+    directory = MemoryDirectory()
     router = MemoryRouter()
     timers = MemoryTimers(clock, supervisor.spawn)
     control = CallControl(
-        directory=MemoryDirectory(),
+        directory=directory,
         router=router,
         timers=timers,
         clock=clock,
@@ -69,7 +72,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         max_message_bytes=settings.max_message_bytes,
         demo_page=settings.demo_page,
     )
-    return Node(create_app(gateway, supervisor, health, options), control, gateway, health, supervisor)
+    return Node(create_app(gateway, supervisor, health, options), directory, control, gateway, health, supervisor)
 
 
 async def run(settings: Settings) -> None:
@@ -77,9 +80,18 @@ async def run(settings: Settings) -> None:
 
     Raises:
         AddressError: the address cannot be listened on.
+        ExpositionError: the metrics address cannot be listened on.
     """
     listener = listen(settings.host, settings.port)
-    node = compose(settings, LoopClock(asyncio.get_running_loop()), Observer())
+    clock = LoopClock(asyncio.get_running_loop())
+    telemetry = Telemetry(_telemetry_options(settings), clock)
+    node = compose(settings, clock, telemetry.observer)
+    telemetry.watch_node(
+        is_ready=lambda: node.health.ready,
+        is_draining=lambda: node.health.draining,
+        users_online=node.directory.users_online,
+        events_in_progress=lambda: node.gateway.events_in_progress,
+    )
     _announce(settings)
     await serve(
         node.app,
@@ -90,11 +102,24 @@ async def run(settings: Settings) -> None:
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )
     await node.supervisor.close()
+    telemetry.close()
+
+
+def _telemetry_options(settings: Settings) -> TelemetryOptions:
+    return TelemetryOptions(
+        metrics_host=settings.metrics_host,
+        metrics_port=settings.metrics_port,
+        trace_ratio=settings.trace_ratio,
+        otlp_endpoint=settings.otel_exporter_otlp_endpoint or None,
+        log_level=settings.log_level,
+    )
 
 
 def _announce(settings: Settings) -> None:
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - a comparison
-    lines = [f"Signalling on http://{host}:{settings.port}/socket.io/"]
+    lines = [f"Signalling on  http://{host}:{settings.port}/socket.io/"]
+    if settings.metrics_port:
+        lines.append(f"Metrics on     http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     if settings.demo_page:
-        lines.append(f"Demo page:   http://{host}:{settings.port}/  (open it in two tabs)")
+        lines.append(f"Demo page:     http://{host}:{settings.port}/  (open it in two tabs)")
     print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it

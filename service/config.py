@@ -25,6 +25,7 @@ class Unit(enum.StrEnum):
     BYTES = "bytes"
     EVENTS = "events"
     PORT = "port"
+    RATIO = "ratio"
 
 
 def _setting(default: object, description: str, example: str, *, unit: Unit | None = None, **limits: float) -> Any:  # noqa: ANN401 - pydantic's own form of a field
@@ -104,6 +105,34 @@ class Settings(BaseSettings):
         le=300,
     )
     demo_page: bool = _setting(True, "Whether to serve the demo page at `/`.", "false")
+    metrics_host: str = _setting(
+        "127.0.0.1",
+        "The address that `/metrics` is served on. Keep it off the public network.",
+        "0.0.0.0",  # noqa: S104 - an example for containers
+    )
+    metrics_port: int = _setting(
+        9464,
+        "The port that `/metrics` and `/healthz` are served on, by a thread of its own. 0 switches them off.",
+        "9464",
+        unit=Unit.PORT,
+        ge=0,
+        le=65535,
+    )
+    otel_exporter_otlp_endpoint: str = _setting(
+        "",
+        "Where traces go, as OTLP over HTTP. Empty: no traces. The other `OTEL_*` variables of OpenTelemetry work too, "
+        "from the environment.",
+        "http://localhost:4318",
+    )
+    trace_ratio: float = _setting(
+        0.1,
+        "The share of calls that are traced though nothing was wrong. Slow calls and those that failed through the "
+        "server or the network are traced anyway.",
+        "0.1",
+        unit=Unit.RATIO,
+        ge=0,
+        le=1,
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "The least severe log lines to write: `debug`, `info`, `warning` or `error`.", "info"
     )
@@ -118,6 +147,13 @@ class Settings(BaseSettings):
     def _origins(cls, value: str) -> str:
         for origin in value.split(","):
             _check_origin(origin.strip())
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
         return value
 
     @property

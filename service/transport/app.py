@@ -44,10 +44,11 @@ class Errors(ErrorHandler):
 class Health:
     """Whether this node should get new clients. Live from its start, ready from `ready = True` on."""
 
-    __slots__ = ("ready",)
+    __slots__ = ("draining", "ready")
 
     def __init__(self) -> None:
         self.ready = False
+        self.draining = False
 
 
 def create_app(gateway: Gateway, supervisor: Supervisor, health: Health, options: TransportOptions) -> Sanic:  # type: ignore[type-arg]

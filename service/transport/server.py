@@ -62,7 +62,7 @@ async def serve(
     await server.start_serving()  # type: ignore[no-untyped-call] # Sanic
     health.ready = True
     await stop.wait()
-    health.ready = False
+    health.ready, health.draining = False, True
     _log.info("stopping: %d clients are told", len(gateway))
     server.close()  # type: ignore[no-untyped-call] # Sanic
     ending = asyncio.ensure_future(_end(app, server, gateway, end_calls))

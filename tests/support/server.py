@@ -23,6 +23,7 @@ class Server(NamedTuple):
 
     url: str
     port: int
+    metrics_url: str
     process: "subprocess.Popen[bytes]"
     log: Path
 
@@ -42,8 +43,9 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running_server(directory: Path, **settings: str) -> Iterator[Server]:
     """Start a server with these settings, wait until it is ready, and stop it afterwards."""
-    port = free_port()
-    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port), **settings}
+    port, metrics_port = free_port(), free_port()
+    addresses = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(metrics_port)}
+    environment = {**os.environ, **addresses, **settings}
     log = directory / f"server-{port}.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -53,7 +55,7 @@ def running_server(directory: Path, **settings: str) -> Iterator[Server]:
             stdout=subprocess.DEVNULL,
             stderr=stderr,
         )
-    server = Server(f"http://127.0.0.1:{port}", port, process, log)
+    server = Server(f"http://127.0.0.1:{port}", port, f"http://127.0.0.1:{metrics_port}/metrics", process, log)
     try:
         _wait_until_ready(server)
         yield server

@@ -1,0 +1,147 @@
+"""Observers that move the instruments: one for events and links, one for calls."""
+
+from collections.abc import Callable
+
+from observability import catalogue as c
+from observability.catalogue import Milestone, Phase
+from observability.instruments import Counter, Histogram, Instruments
+from observability.record import CallRecord, CallWatcher
+from service.domain.call import State
+from service.domain.ids import CallId, SessionId
+from service.ports import EventHandled, LinkClosed, LinkOpened, LinkRefused, Observer
+
+
+class EventMetrics(Observer):
+    """Rate, errors and duration of every event from one place, and the links that they come through."""
+
+    def __init__(self, instruments: Instruments, is_kept: Callable[[CallId | None], bool]) -> None:
+        self._instruments = instruments
+        self._is_kept = is_kept
+        self._outcomes: dict[tuple[str, str], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+        self._queue_delay = instruments.histogram(c.EVENT_QUEUE_DELAY)
+        self._received = instruments.counter(c.MESSAGES, "in")
+        self._received_bytes = instruments.counter(c.MESSAGE_BYTES, "in")
+        self._received_size = instruments.histogram(c.MESSAGE_SIZE, "in")
+        self._sent = instruments.counter(c.MESSAGES, "out")
+        self._sent_bytes = instruments.counter(c.MESSAGE_BYTES, "out")
+        self._sent_size = instruments.histogram(c.MESSAGE_SIZE, "out")
+        self._transports: dict[SessionId, str] = {}
+
+    # --- on the way of every event: children are kept, nothing is looked up twice ---
+
+    def event_handled(self, record: EventHandled) -> None:
+        """See `Observer.event_handled`."""
+        key = (record.event, record.outcome)
+        counter = self._outcomes.get(key)
+        if counter is None:
+            counter = self._outcomes[key] = self._instruments.counter(c.EVENTS_TOTAL, *key)
+            self._durations[record.event] = self._instruments.histogram(c.EVENT_DURATION, record.event)
+        counter.value += 1
+        duration = self._durations[record.event]
+        if record.call_id is not None and self._is_kept(record.call_id):
+            duration.observe_traced(record.took_s, record.call_id)
+        else:
+            duration.observe(record.took_s)
+        self._queue_delay.observe(record.waited_s)
+        if record.error is not None:
+            kind = type(record.error).__name__
+            self._instruments.counter(c.EVENT_EXCEPTIONS, record.event, kind).value += 1
+
+    def message_received(self, size_bytes: int) -> None:
+        """See `Observer.message_received`."""
+        self._received.value += 1
+        self._received_bytes.value += size_bytes
+        self._received_size.observe(size_bytes)
+
+    def message_sent(self, size_bytes: int) -> None:
+        """See `Observer.message_sent`."""
+        self._sent.value += 1
+        self._sent_bytes.value += size_bytes
+        self._sent_size.observe(size_bytes)
+
+    # --- links ---
+
+    def link_opened(self, record: LinkOpened) -> None:
+        """See `Observer.link_opened`."""
+        self._transports[record.session] = record.transport
+        self._instruments.gauge(c.CONNECTIONS, record.transport).value += 1
+        self._instruments.counter(c.CONNECTS, record.transport, "ok").value += 1
+        self._instruments.histogram(c.CONNECT_DURATION, record.transport).observe(record.took_s)
+
+    def link_refused(self, record: LinkRefused) -> None:
+        """See `Observer.link_refused`."""
+        self._instruments.counter(c.CONNECTS, record.transport, record.result).value += 1
+
+    def link_upgraded(self, session: SessionId) -> None:
+        """See `Observer.link_upgraded`."""
+        before = self._transports.get(session)
+        if before is not None:
+            self._instruments.gauge(c.CONNECTIONS, before).value -= 1
+            self._instruments.gauge(c.CONNECTIONS, "websocket").value += 1
+            self._transports[session] = "websocket"
+
+    def link_closed(self, record: LinkClosed) -> None:
+        """See `Observer.link_closed`."""
+        transport = self._transports.pop(record.session, record.transport)
+        self._instruments.gauge(c.CONNECTIONS, transport).value -= 1
+        self._instruments.counter(c.DISCONNECTS, record.reason).value += 1
+        self._instruments.histogram(c.CONNECTION_DURATION).observe(record.lasted_s)
+
+    def client_answered(self, transport: str, round_trip_s: float) -> None:
+        """See `Observer.client_answered`."""
+        self._instruments.histogram(c.CLIENT_RTT, transport).observe(round_trip_s)
+
+
+class CallMetrics(CallWatcher):
+    """The funnel, the phases and the ends of calls."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+
+    def placed(self, record: CallRecord) -> None:
+        """See `CallWatcher.placed`."""
+        self._instruments.counter(c.CALL_ATTEMPTS, record.call.media.value).value += 1
+
+    def reached(self, record: CallRecord, milestone: Milestone) -> None:
+        """See `CallWatcher.reached`."""
+        self._instruments.counter(c.CALL_MILESTONES, milestone.value).value += 1
+
+    def phase_over(self, record: CallRecord, phase: Phase, seconds: float) -> None:
+        """See `CallWatcher.phase_over`."""
+        self._observe(self._instruments.histogram(c.CALL_PHASE_DURATION, phase.value), record, seconds)
+
+    def changed(self, record: CallRecord, before: State | None) -> None:
+        """See `CallWatcher.changed`."""
+        if before is not None:
+            self._instruments.gauge(c.CALLS, before.value).value -= 1
+        if record.call.state is not State.ENDED:
+            self._instruments.gauge(c.CALLS, record.call.state.value).value += 1
+
+    def glared(self, record: CallRecord) -> None:
+        """See `CallWatcher.glared`."""
+        self._instruments.counter(c.GLARE).value += 1
+
+    def renegotiated(self, record: CallRecord) -> None:
+        """See `CallWatcher.renegotiated`."""
+        self._instruments.counter(c.RENEGOTIATIONS).value += 1
+
+    def resumed(self, record: CallRecord, result: str) -> None:
+        """See `CallWatcher.resumed`."""
+        self._instruments.counter(c.RESUMES, result).value += 1
+
+    def ended(self, record: CallRecord) -> None:
+        """See `CallWatcher.ended`."""
+        call = record.call
+        reason = call.reason.value if call.reason else c.OTHER
+        fault = record.fault.value if record.fault else c.OTHER
+        self._instruments.counter(c.CALLS_ENDED, reason, fault, record.ended_in.value).value += 1
+        if call.answered_at_s is not None and call.ended_at_s is not None:
+            lasted = call.ended_at_s - call.answered_at_s
+            self._observe(self._instruments.histogram(c.CALL_DURATION), record, lasted)
+
+    def _observe(self, histogram: Histogram, record: CallRecord, seconds: float) -> None:
+        if record.is_kept:
+            histogram.observe_traced(seconds, record.call.id)
+        else:
+            histogram.observe(seconds)

@@ -1,0 +1,149 @@
+"""The record of one call, and those who are told of it."""
+
+from typing import NamedTuple
+
+from observability.catalogue import Fault, Milestone, Phase, TraceDecision
+from service.domain.call import Call, State
+from service.domain.effects import Reason, Role
+from service.domain.events import Event, HangUp, Lost
+
+
+class Handled(NamedTuple):
+    """One event of a call, as its trace shows it."""
+
+    event: str
+    outcome: str
+    role: Role | None
+    received_at_s: float
+    waited_s: float
+    took_s: float
+
+
+class Trickle:
+    """The candidates of one side: how many, and from when to when."""
+
+    __slots__ = ("count", "first_at_s", "last_at_s")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first_at_s = 0.0
+        self.last_at_s = 0.0
+
+    def add(self, now_s: float) -> None:
+        """One more."""
+        self.count += 1
+        self.last_at_s = now_s
+        if self.count == 1:
+            self.first_at_s = now_s
+
+
+class CallRecord:
+    """What one call has been through. Times are the clock's; `wall_offset_ns` makes Unix time of them."""
+
+    __slots__ = (
+        "absences",
+        "call",
+        "decision",
+        "ended_in",
+        "events",
+        "events_lost",
+        "fault",
+        "glare",
+        "marks",
+        "phases",
+        "reached",
+        "renegotiations",
+        "server_s",
+        "setup_exported",
+        "setup_told",
+        "traceparent",
+        "trickle",
+        "wall_offset_ns",
+    )
+
+    def __init__(self, call: Call, wall_offset_ns: int) -> None:
+        self.call = call
+        self.wall_offset_ns = wall_offset_ns
+        self.decision: TraceDecision | None = None
+        """What is to become of the trace; None while it is open. Written by the tracer alone."""
+        self.reached: dict[Milestone, float] = {}
+        self.phases: list[tuple[Phase, float, float]] = []
+        self.events: list[Handled] = []
+        self.events_lost = 0
+        self.trickle = {Role.CALLER: Trickle(), Role.CALLEE: Trickle()}
+        self.absences: list[tuple[Role, float, float | None]] = []
+        self.renegotiations: list[tuple[Role, float]] = []
+        self.marks: dict[Role, float] = {}
+        self.server_s = 0.0
+        self.glare = False
+        self.ended_in = State.RINGING
+        self.fault: Fault | None = None
+        self.traceparent: str | None = None
+        self.setup_told = False
+        self.setup_exported = False
+        """Whether the spans of the set-up are out. Written by the tracer alone."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the call's trace is certain to be exported, so that exemplars may point to it."""
+        return self.decision in _KEPT
+
+
+_KEPT = frozenset({TraceDecision.KEPT_FAULT, TraceDecision.KEPT_SLOW, TraceDecision.KEPT_RATIO})
+
+
+class CallWatcher:
+    """Sees calls in their own terms. As it stands it watches nothing; override what is wanted."""
+
+    def placed(self, record: CallRecord) -> None:
+        """A call is there."""
+
+    def phase_over(self, record: CallRecord, phase: Phase, seconds: float) -> None:
+        """A phase of the set-up took this long."""
+
+    def reached(self, record: CallRecord, milestone: Milestone) -> None:
+        """A milestone, once for each call. `connected` comes after the phases that it ends."""
+
+    def changed(self, record: CallRecord, before: State | None) -> None:
+        """The call is in another state than `before`."""
+
+    def glared(self, record: CallRecord) -> None:
+        """The callee had called at the same time."""
+
+    def renegotiated(self, record: CallRecord) -> None:
+        """An offer came after the first answer."""
+
+    def resumed(self, record: CallRecord, result: str) -> None:
+        """A party came back: see `RESUMES` in the catalogue for the results."""
+
+    def ended(self, record: CallRecord) -> None:
+        """The call is over; its reason is `record.call.reason`, the fault `record.fault`."""
+
+    def setup_settled(self, record: CallRecord) -> None:
+        """The set-up of a connected call is over, and all its events are in the record."""
+
+    def settled(self, record: CallRecord) -> None:
+        """The call is over, and all its events are in the record. Nothing follows."""
+
+
+_BY_CHOICE = frozenset({Reason.CANCELLED, Reason.REJECTED, Reason.BUSY, Reason.NO_ANSWER})
+
+
+def fault_of(known: CallRecord, event: Event | None) -> Fault:
+    """Whose fault it is that a call ended as it did.
+
+    A user's choice is the user's, also to leave without hanging up (a goodbye). A lost transport and media that
+    never came about are the network's. An answered call that was given up before its offer was ever answered is
+    the client's, since nothing else was missing. What the server ends is the server's.
+    """
+    reason = known.call.reason
+    if reason is Reason.SERVER_SHUTDOWN:
+        return Fault.SERVER
+    if reason in _BY_CHOICE or (isinstance(event, Lost) and event.goodbye):
+        return Fault.USER
+    if reason in (Reason.CONNECTION_LOST, Reason.FAILED):
+        return Fault.NETWORK
+    gave_up = (
+        isinstance(event, HangUp) and known.ended_in is State.CONNECTING and Milestone.NEGOTIATED not in known.reached
+    )
+    return Fault.CLIENT if gave_up else Fault.NONE
