@@ -1,1 +1,1 @@
-"""Dashboards, recording rules and alerts: Python that takes every metric from the catalogue, and the files made of it."""
+"""Dashboards, recording rules and alerts as Python that takes every metric from the catalogue, and what it makes."""

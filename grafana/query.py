@@ -16,7 +16,7 @@ WINDOW = "$__rate_interval"
 """For graphs: as short as the scrape interval allows."""
 NOW = "5m"
 """For single numbers: long enough to be steady, short enough to be called now."""
-OUR_OUTCOMES = ("internal", "backlog_full")
+OUR_OUTCOMES = ("internal",)
 """The outcomes of an event that are the server's fault."""
 BAD_FAULTS = ("server", "network", "client")
 """Calls that ended for one of these did not end as their users wanted."""
@@ -66,9 +66,7 @@ def aggregate(how: str, expression: str, *by: str) -> str:
     return f"{how} by ({', '.join(by)}) ({expression})" if by else f"{how}({expression})"
 
 
-def rate(
-    metric: Metric, *by: str, window: str = WINDOW, offset: str = "", scope: str = NODES, **labels: Values
-) -> str:
+def rate(metric: Metric, *by: str, window: str = WINDOW, offset: str = "", scope: str = NODES, **labels: Values) -> str:
     """How often per second."""
     return _over("rate", metric, *by, window=window, offset=offset, scope=scope, **labels)
 
@@ -88,18 +86,14 @@ def _over(
     return aggregate("sum", f"{function}({selector(metric, scope=scope, labels=labels)}[{window}]{shifted})", *by)
 
 
-def gauge(
-    metric: Metric, *by: str, how: str = "sum", offset: str = "", scope: str = NODES, **labels: Values
-) -> str:
+def gauge(metric: Metric, *by: str, how: str = "sum", offset: str = "", scope: str = NODES, **labels: Values) -> str:
     """A gauge over the nodes, aggregated `how`."""
     _need(metric, Kind.GAUGE)
     shifted = f" offset {offset}" if offset else ""
     return aggregate(how, selector(metric, scope=scope, labels=labels) + shifted, *by)
 
 
-def quantile(
-    q: float, histogram: Metric, *by: str, window: str = WINDOW, scope: str = NODES, **labels: Values
-) -> str:
+def quantile(q: float, histogram: Metric, *by: str, window: str = WINDOW, scope: str = NODES, **labels: Values) -> str:
     """A quantile of a histogram; NaN where nothing was observed."""
     return f"histogram_quantile({q:g}, {buckets(histogram, *by, window=window, scope=scope, **labels)})"
 
@@ -112,9 +106,7 @@ def buckets(histogram: Metric, *by: str, window: str = WINDOW, scope: str = NODE
     )
 
 
-def observed(
-    histogram: Metric, part: str, *by: str, window: str = WINDOW, scope: str = NODES, **labels: Values
-) -> str:
+def observed(histogram: Metric, part: str, *by: str, window: str = WINDOW, scope: str = NODES, **labels: Values) -> str:
     """The rate of a histogram's `sum` or `count`."""
     _need(histogram, Kind.HISTOGRAM)
     return aggregate("sum", f"rate({selector(histogram, part=f'_{part}', scope=scope, labels=labels)}[{window}])", *by)
@@ -149,7 +141,7 @@ def ratio(part: str, whole: str) -> str:
 
 
 def ratio_by(part: str, whole: str, *by: str) -> str:
-    """As `ratio` for each value of a label: 0 for a value that had traffic and no such part; nothing without traffic."""
+    """As `ratio` for each value of a label: 0 where there was traffic and no such part, nothing without traffic."""
     on = f"on ({', '.join(by)})"
     return f"(({part}) or {on} 0 * ({whole})) / {on} (({whole}) > 0)"
 
@@ -158,15 +150,15 @@ def ratio_by(part: str, whole: str, *by: str) -> str:
 
 
 def recorded(name: str, *by: str) -> str:
-    """A recording rule over the whole fleet, whatever labels it kept."""
-    return aggregate("max", f"signalling:{name}", *by)
+    """A recording rule of the chosen jobs; the worst of them where there are several."""
+    return aggregate("max", f'signalling:{name}{{job=~"$job"}}', *by)
 
 
 def burn_rate(window: str) -> str:
-    """How many times faster than allowed each SLO's error budget burns; 0 without traffic."""
-    ratio_ = recorded(f"slo_error_ratio:rate{window}", "slo")
-    objective = recorded("slo_objective", "slo")
-    return f"(({ratio_} >= 0) or 0 * {objective}) / on (slo) (1 - {objective})"
+    """How many times faster than allowed each SLO's error budget burns; the rules give 0 without traffic."""
+    return (
+        f"{recorded(f'slo_error_ratio:rate{window}', 'slo')} / on (slo) (1 - max by (slo) (signalling:slo_objective))"
+    )
 
 
 def budget_left() -> str:
