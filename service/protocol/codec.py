@@ -114,7 +114,7 @@ def _invalid(report: str) -> SignallingError:
     found = _FIELD.search(report) or _MISSING.search(report)
     if found is None:
         return InvalidPayloadError(None, "one object is expected as the payload")
-    expectation = report.split(" - at ", 1)[0]
+    expectation = report.split(" - at ", 1)[0].replace(" | null", "")
     return InvalidPayloadError(found[1], expectation.replace("`", ""))
 
 

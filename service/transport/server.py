@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -33,8 +34,12 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise AddressError(
-            f"cannot listen on {host} port {port} ({error.strerror or error}); stop what uses it or set PORT and HOST"
+            f"cannot listen on {host} port {port} ({_problem(error)}); stop what uses it or set PORT and HOST"
         ) from None
+
+
+def _problem(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 async def serve(

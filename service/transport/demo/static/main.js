@@ -104,7 +104,7 @@ function showTimer({ connectedAt }) {
   if (element("timer").textContent !== seconds) element("timer").textContent = seconds;
 }
 
-element("user").value = rememberedUser().name;
+element("user").value ||= rememberedUser().name; // unless the user was quicker
 element("log-panel").open = matchMedia("(min-width: 900px)").matches;
 let io;
 try {
