@@ -302,7 +302,7 @@ def _source(name: str, label: str, plugin: str) -> Json:
     }
 
 
-def _label_values(name: str, label: str, query: str) -> Json:
+def _label_values(name: str, label: str, query: str, **more: object) -> Json:
     return {
         "name": name,
         "label": label,
@@ -310,7 +310,6 @@ def _label_values(name: str, label: str, query: str) -> Json:
         "datasource": PROMETHEUS,
         "query": {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "allValue": ".+",
         "hide": 0,
         "includeAll": True,
         "multi": True,
@@ -318,15 +317,18 @@ def _label_values(name: str, label: str, query: str) -> Json:
         "regex": "",
         "skipUrlSync": False,
         "sort": 1,
+        **more,
     }
 
 
 def _variables() -> list[Json]:
+    # `All` jobs are those that have our metrics: `up` of any other job is none of our business. `All` nodes are
+    # all of those jobs, also one that never answered and so has no metric but `up`.
     build = BUILD_INFO.full_name
     return [
         _source("datasource", "Metrics", "prometheus"),
         _label_values("job", "Job", f"label_values({build}, job)"),
-        _label_values("instance", "Node", f'label_values({build}{{job=~"$job"}}, instance)'),
+        _label_values("instance", "Node", f'label_values({build}{{job=~"$job"}}, instance)', allValue=".+"),
         _source("tempo", "Traces", "tempo"),
         {
             "name": "call",
