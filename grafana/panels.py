@@ -274,7 +274,7 @@ def table(
         width=width,
         height=height,
         defaults={"mappings": [QUIET_MAPPING], "noValue": no_value},
-        custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True},
+        custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False},
         options={
             "cellHeight": "sm",
             "frameIndex": 0,
