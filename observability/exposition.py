@@ -1,11 +1,12 @@
 """The scrape endpoint: its own port and its own thread, so that a blocked event loop is still scraped."""
 
-import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+from service.errors import problem_of
 
 
 class ExpositionError(Exception):
@@ -30,7 +31,7 @@ class Exposition:
             self._server = _Server((host, port), handler)
         except OSError as error:
             raise ExpositionError(
-                f"cannot listen on {host} port {port} for metrics ({os.strerror(error.errno) if error.errno and error.errno > 0 else error}); "
+                f"cannot listen on {host} port {port} for metrics ({problem_of(error)}); "
                 "stop what uses it or set METRICS_PORT and METRICS_HOST"
             ) from None
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)

@@ -86,6 +86,15 @@ class Telemetry:
         self._look_up(c.USERS_ONLINE, users_online)
         self._look_up(c.EVENTS_IN_PROGRESS, events_in_progress)
 
+    def flush_log(self) -> None:
+        """Write now what would be written a moment later."""
+        self._log.flush()
+
+    def flush_traces(self) -> None:
+        """Send now what is queued for the collector, and wait for it."""
+        if self._pipeline is not None:
+            self._pipeline.flush()
+
     def close(self) -> None:
         """Settle what is open, send what is queued, stop serving. Takes a few seconds at the most."""
         self.ledger.close()

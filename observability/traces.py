@@ -128,6 +128,10 @@ class Pipeline:
                 self._taken += 1
                 self._processor.on_end(span)
 
+    def flush(self) -> None:
+        """Send what is queued and wait until it is sent."""
+        self._processor.force_flush()
+
     def close(self) -> None:
         """Send what is queued, for `FLUSH_S` at the most."""
         flushing = threading.Thread(target=self._processor.shutdown, name="flush traces", daemon=True)

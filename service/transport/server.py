@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from sanic import Sanic
 from sanic.server.async_server import AsyncioServer
 
+from service.errors import problem_of
 from service.transport.app import Health
 from service.transport.gateway import Gateway
 
@@ -34,12 +34,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise AddressError(
-            f"cannot listen on {host} port {port} ({_problem(error)}); stop what uses it or set PORT and HOST"
+            f"cannot listen on {host} port {port} ({problem_of(error)}); stop what uses it or set PORT and HOST"
         ) from None
-
-
-def _problem(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 async def serve(

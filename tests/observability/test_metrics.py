@@ -1,0 +1,198 @@
+import pytest
+
+from service.control.control import CallControl
+from service.ports import Identity
+from service.transport.link import CloseReason
+from tests.observability.node import ObservedNode
+
+
+async def test_a_known_script_of_calls_gives_exactly_those_numbers(node: ObservedNode) -> None:
+    """Completed, rejected, unanswered, lost; then everything is back at zero."""
+    alice, bob = node.join("alice"), node.join("bob")
+    completed = await node.connected_call(alice, bob, ("alice", "bob"))
+    await node.passes(60)
+    alice.say("call:end", callId=completed)
+    rejected = node.call(alice, "bob", "audio")
+    await node.passes(1)
+    bob.say("call:reject", callId=rejected)
+    node.call(bob, "alice")
+    await node.passes(30)
+    await node.connected_call(alice, bob, ("alice", "bob"))
+    await node.passes(5)
+    bob.gone()
+
+    seen = node.scrape()
+    assert {name: value for name, value in seen.items() if name.startswith(("call_attempts", "call_milestones"))} == {
+        'call_attempts_total{media="audio"}': 1,
+        'call_attempts_total{media="video"}': 3,
+        'call_milestones_total{milestone="attempted"}': 4,
+        'call_milestones_total{milestone="ringing"}': 4,
+        'call_milestones_total{milestone="answered"}': 2,
+        'call_milestones_total{milestone="negotiated"}': 2,
+        'call_milestones_total{milestone="connected"}': 2,
+        'call_milestones_total{milestone="ended"}': 4,
+    }
+    assert {name: value for name, value in seen.items() if name.startswith("calls_ended")} == {
+        'calls_ended_total{fault="none",phase="connected",reason="hangup"}': 1,
+        'calls_ended_total{fault="user",phase="ringing",reason="rejected"}': 1,
+        'calls_ended_total{fault="user",phase="ringing",reason="no_answer"}': 1,
+        'calls_ended_total{fault="network",phase="connected",reason="connection_lost"}': 1,
+    }
+    assert seen["call_duration_seconds_count"] == 2
+    assert seen["call_duration_seconds_sum"] == pytest.approx(60.75 + 5.75)
+
+
+async def test_the_phases_of_a_call_are_timed(node: ObservedNode) -> None:
+    alice, bob = node.join("alice"), node.join("bob")
+    await node.connected_call(alice, bob, ("alice", "bob"))
+    seen = node.scrape()
+    sums = {
+        phase: seen.get(f'call_phase_duration_seconds_sum{{phase="{phase}"}}', 0.0)
+        for phase in ("ring_delivery", "ringing", "negotiation", "media", "setup_server", "setup_total")
+    }
+    assert sums == pytest.approx(
+        {"ring_delivery": 0, "ringing": 2, "negotiation": 0.5, "media": 0.25, "setup_server": 0, "setup_total": 0.75}
+    )
+    counts = {name: value for name, value in seen.items() if name.startswith("call_phase_duration_seconds_count")}
+    assert set(counts.values()) == {1}
+    assert len(counts) == 6
+
+
+async def test_events_are_counted_by_outcome_and_timed(node: ObservedNode) -> None:
+    alice = node.join("alice")
+    alice.say("call:initiate", to="bob", callType="audio")
+    alice.say("call:initiate", to="bob")
+    alice.say("no:such:event")
+    alice.say("disconnect")
+    seen = node.scrape()
+    assert {name: value for name, value in seen.items() if name.startswith("events_total")} == {
+        'events_total{event="user:join",outcome="ok"}': 1,
+        'events_total{event="call:initiate",outcome="user_not_found"}': 1,
+        'events_total{event="call:initiate",outcome="invalid_payload"}': 1,
+        'events_total{event="_OTHER",outcome="unknown_event"}': 1,
+        'events_total{event="_OTHER",outcome="reserved_event"}': 1,
+    }
+    assert seen['event_duration_seconds_count{event="call:initiate"}'] == 2
+    assert seen["event_queue_delay_seconds_count"] == 5
+    assert seen['messages_total{direction="in"}'] == 5
+    assert seen['messages_total{direction="out"}'] == 5
+
+
+async def test_live_gauges_follow_the_calls_and_return_to_zero(node: ObservedNode) -> None:
+    alice, bob, carol, dave = (node.join(name) for name in ("alice", "bob", "carol", "dave"))
+    first = node.call(alice, "bob")
+    await node.passes(3)
+    second = node.call(carol, "dave")
+    seen = node.scrape()
+    assert (seen['calls{state="ringing"}'], seen["calls_peak"], seen["oldest_call_seconds"]) == (2, 2, 3)
+    bob.say("call:accept", callId=first)
+    dave.say("call:accept", callId=second)
+    dave.say("call:connected", callId=second)
+    seen = node.scrape()
+    assert (seen['calls{state="connecting"}'], seen['calls{state="connected"}']) == (1, 1)
+    for client in (alice, carol):
+        client.gone()
+    seen = node.scrape()
+    assert not [name for name in seen if name.startswith(("calls{", "oldest"))]
+    assert seen["calls_peak"] == 2
+
+
+async def test_connections_by_transport_from_opening_to_closing(node: ObservedNode) -> None:
+    alice, bob = node.join("alice"), node.join("bob")
+    node.service.gateway.refused("polling", "abandoned")
+    node.service.gateway.answered_ping("websocket", 0.04)
+    alice.gone(CloseReason.GOODBYE)
+    seen = node.scrape()
+    assert seen['connections{transport="websocket"}'] == 1
+    assert seen['connects_total{result="ok",transport="websocket"}'] == 2
+    assert seen['connects_total{result="abandoned",transport="polling"}'] == 1
+    assert seen['connect_duration_seconds_sum{transport="websocket"}'] == pytest.approx(0.04)
+    assert seen['disconnects_total{reason="goodbye"}'] == 1
+    assert seen['client_rtt_seconds_count{transport="websocket"}'] == 1
+    bob.gone()
+    assert 'connections{transport="websocket"}' not in node.scrape()
+
+
+async def test_an_upgrade_moves_a_connection_from_polling_to_websocket(node: ObservedNode) -> None:
+    client = node.connect("polled")
+    node.service.gateway.closed(client.id, CloseReason.GOODBYE)
+    client.transport = "polling"
+    node.service.gateway.opened(client, Identity(), 0.1)
+    assert node.scrape()['connections{transport="polling"}'] == 1
+    node.service.gateway.upgraded(client.id)
+    seen = node.scrape()
+    assert seen['connections{transport="websocket"}'] == 1
+    assert 'connections{transport="polling"}' not in seen
+
+
+async def test_glare_renegotiation_and_takeover_are_counted(node: ObservedNode) -> None:
+    alice, bob = node.join("alice"), node.join("bob")
+    call_id = node.call(alice, "bob")
+    bob.say("call:initiate", to="alice", callType="video")
+    alice.say("call:offer", offer=1, to="bob")
+    bob.say("call:answer", answer=1, to="alice")
+    alice.say("call:offer", offer=2, to="bob")
+    node.join("bob")
+    seen = node.scrape()
+    assert (seen["glare_total"], seen["renegotiations_total"]) == (1, 1)
+    assert seen['resumes_total{result="replaced"}'] == 1
+    assert call_id
+
+
+@pytest.mark.parametrize(("comes_back", "result"), [(True, "returned"), (False, "expired")])
+async def test_resumes(comes_back: bool, result: str) -> None:
+    node = ObservedNode(reconnect_grace_s=10)
+    alice, bob = node.join("alice"), node.join("bob")
+    await node.connected_call(alice, bob, ("alice", "bob"))
+    bob.gone()
+    await node.passes(4)
+    if comes_back:
+        node.join("bob")
+    await node.passes(20)
+    seen = node.scrape()
+    node.close()
+    assert seen[f'resumes_total{{result="{result}"}}'] == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "fault", "reason"),
+    [
+        ("goodbye", "user", "connection_lost"),
+        ("gave_up", "client", "hangup"),
+        ("failed", "network", "failed"),
+    ],
+)
+async def test_whose_fault_an_end_is(node: ObservedNode, end: str, fault: str, reason: str) -> None:
+    alice, bob = node.join("alice"), node.join("bob")
+    call_id = node.call(alice, "bob")
+    bob.say("call:accept", callId=call_id)
+    if end == "goodbye":
+        bob.gone(CloseReason.GOODBYE)
+    else:
+        alice.say("call:end", callId=call_id, **({"code": "failed"} if end == "failed" else {}))
+    assert node.scrape()[f'calls_ended_total{{fault="{fault}",phase="connecting",reason="{reason}"}}'] == 1
+
+
+async def test_an_exception_of_ours_is_counted_by_type(node: ObservedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise LookupError("with something private in it")
+
+    alice = node.join("alice")
+    with monkeypatch.context() as patch:
+        patch.setattr(CallControl, "handle", broken)
+        alice.say("user:status", userId="bob")
+    seen = node.scrape()
+    assert seen['event_exceptions_total{error_type="LookupError",event="user:status"}'] == 1
+    assert seen['events_total{event="user:status",outcome="internal"}'] == 1
+
+
+async def test_ten_thousand_hostile_names_leave_the_series_within_the_budget(node: ObservedNode) -> None:
+    alice = node.join("alice")
+    for number in range(10_000):
+        alice.say(f"hostile:{number}", userId=f"user-{number}")
+        if number % 10 == 0:
+            alice.say("user:status", userId=f"user-{number}")
+            alice.say("call:accept", callId=f"call-{number}")
+    series = [line for line in node.openmetrics().splitlines() if not line.startswith("#")]
+    assert len(series) <= 1500
+    assert node.scrape()['events_total{event="_OTHER",outcome="unknown_event"}'] == 10_000
