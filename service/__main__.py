@@ -12,6 +12,7 @@ from service.bootstrap import run
 from service.config import ConfigError, load_settings
 from service.export import add_export_command
 from service.transport.server import AddressError
+from synthetic.command import add_probe_command, add_simulate_command
 
 EXIT_USAGE = 2
 """A start that cannot work: bad settings, an address that is taken."""
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the signalling server; settings come from the environment and .env")
     serve.set_defaults(run=_serve)
+    add_simulate_command(commands)
+    add_probe_command(commands)
     add_export_command(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
