@@ -65,7 +65,7 @@ async def serve(
     await stop.wait()
     health.ready, health.draining = False, True
     _log.info("stopping: %d clients are told", len(gateway))
-    server.close()  # type: ignore[no-untyped-call] # Sanic
+    app.ctx.socket_server.closing = True
     ending = asyncio.ensure_future(_end(app, server, gateway, end_calls))
     forced = asyncio.ensure_future(force.wait())
     await asyncio.wait({ending, forced}, timeout=shutdown_timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -73,6 +73,7 @@ async def serve(
         ending.result()
     for task in (ending, forced):
         task.cancel()
+    server.close()  # type: ignore[no-untyped-call] # Sanic
     for connection in tuple(server.connections):
         connection.abort()
 
@@ -90,6 +91,7 @@ async def _end(
     await end_calls()
     gateway.dismiss_all()
     await app.ctx.socket_server.emptied()
+    server.close()  # type: ignore[no-untyped-call] # Sanic
     while server.connections:  # answers under way; Sanic has no signal for their end
         for connection in tuple(server.connections):
             connection.close_if_idle()

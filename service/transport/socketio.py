@@ -16,7 +16,7 @@ import orjson
 import socketio
 from engineio.async_drivers.sanic import WebSocket as StockWebSocket
 from engineio.async_socket import AsyncSocket
-from engineio.packet import MESSAGE, PONG
+from engineio.packet import MESSAGE, NOOP, PONG
 from engineio.packet import Packet as EnginePacket
 from engineio.payload import Payload
 from sanic.exceptions import WebsocketClosed
@@ -142,17 +142,19 @@ class WatchedSocket(AsyncSocket):  # type: ignore[misc] # python-engineio has no
                     await self.receive(EnginePacket(encoded_packet=message))
         finally:
             await super().close(wait=wait, abort=abort, reason=reason)
+            if not self.upgraded:
+                self.queue.put_nowait(EnginePacket(NOOP))  # answers a poll that is still open
 
 
 class SocketLink:
     """`service.transport.link.Link` on a socket of the stock engine."""
 
-    __slots__ = ("_engine_id", "_id", "_server", "_transport", "close_reason")
+    __slots__ = ("_id", "_server", "_transport", "close_reason", "engine_id")
 
     def __init__(self, server: "SocketServer", session: SessionId, engine_id: str) -> None:
         self._server = server
         self._id = session
-        self._engine_id = engine_id
+        self.engine_id = engine_id
         self._transport = "polling"
         self.close_reason: CloseReason | None = None
 
@@ -164,7 +166,7 @@ class SocketLink:
     @property
     def transport(self) -> str:
         """See `Link.transport`."""
-        socket = self._server.eio.sockets.get(self._engine_id)
+        socket = self._server.eio.sockets.get(self.engine_id)
         if socket is not None:
             self._transport = _transport_of(socket)
         return self._transport
@@ -179,7 +181,7 @@ class SocketLink:
 
     def send(self, packet: bytes) -> None:
         """See `Link.send`."""
-        socket = self._server.eio.sockets.get(self._engine_id)
+        socket = self._server.eio.sockets.get(self.engine_id)
         if socket is not None and not socket.closed:
             socket.queue.put_nowait(EnginePacket(MESSAGE, data=packet.decode()))
 
@@ -187,13 +189,13 @@ class SocketLink:
         """See `Link.close`."""
         if self.close_reason is None:
             self.close_reason = reason
-            self._server.in_background("close a socket", self._server.close_politely(self._id, self._engine_id))
+            self._server.in_background("close a socket", self._server.close_politely(self._id, self.engine_id))
 
     def abort(self, reason: CloseReason) -> None:
         """See `Link.abort`."""
         if self.close_reason is None:
             self.close_reason = reason
-            self._server.in_background("abort a socket", self._server.close_engine(self._engine_id))
+            self._server.in_background("abort a socket", self._server.close_engine(self.engine_id))
 
 
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio has no types
@@ -210,6 +212,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
         self._links: dict[str, SocketLink] = {}
         self._engines: dict[str, float] = {}
         self._no_engines = asyncio.Event()
+        self.closing = False
+        """Whether the node is stopping: those who are here are still served, nobody else is."""
         self.on("connect", self._opened)
         self.on("disconnect", self._closed)
 
@@ -225,13 +229,19 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
 
     async def close_engine(self, engine_id: str) -> None:
         """Close the connection under a socket, if it is still there. Bounded even if its client reads nothing."""
+        socket = self.eio.sockets.get(engine_id)
         try:
             await asyncio.wait_for(self.eio.disconnect(engine_id), CLOSE_GRACE_S)
+            if socket is not None and socket.websocket is not None:
+                await asyncio.wait_for(socket.websocket.close(), CLOSE_GRACE_S)
         except TimeoutError:
             self.eio.sockets.pop(engine_id, None)
 
     async def emptied(self) -> None:
-        """Wait until no connection is left, of a client that has joined the namespace or of any other."""
+        """Close what never joined the namespace, and wait until no connection is left."""
+        joined = {link.engine_id for link in self._links.values()}
+        for engine_id in self._engines.keys() - joined:
+            self.in_background("close a connection", self.close_engine(engine_id))
         while self._engines:
             self._no_engines.clear()
             await self._no_engines.wait()
@@ -260,11 +270,14 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
 
     # --- private hooks: where EVENT packets leave python-socketio -----------------------------------------
 
-    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, object]) -> None:
-        """An Engine.IO connection stands."""
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, object]) -> bool | None:
+        """An Engine.IO connection stands, unless the node is stopping."""
+        if self.closing:
+            return False
         self._engines[eio_sid] = time.monotonic()
         self.eio.sockets[eio_sid].__class__ = WatchedSocket
         await super()._handle_eio_connect(eio_sid, environ)
+        return None
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         """An Engine.IO connection is gone."""
@@ -276,6 +289,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         """Every Engine.IO message passes here, in the order received."""
+        if not data:  # python-socketio takes an empty message for an event
+            self._protocol_error(eio_sid)
+            return
         is_event = isinstance(data, str) and data.startswith("2") and not data.startswith("2/")
         if is_event and eio_sid not in self._binary_packet:
             await self._event(eio_sid, str(data))

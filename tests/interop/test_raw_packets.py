@@ -64,6 +64,7 @@ async def test_many_packets_at_once_stay_in_order(pair: tuple[tuple[RawClient, s
 
 
 MALFORMED = {
+    "empty packet": "4",
     "no JSON": '42["user:status",{]',
     "cut short": '42["user:status",{"userId":"a"}',
     "no array": '42{"user:status":{}}',

@@ -44,7 +44,7 @@ async def test_stop_with_live_calls(driver: Driver, tmp_path: Path, number: sign
         assert "Traceback" not in server.log.read_text()
 
 
-@pytest.mark.parametrize("mode", ["websocket", "upgrade"])
+@pytest.mark.parametrize("mode", ["websocket", "polling", "upgrade"])
 async def test_client_outside_of_a_call_is_disconnected(driver: Driver, tmp_path: Path, mode: str) -> None:
     with running_server(tmp_path) as server:
         async with stage(driver, server.url, mode) as clients:

@@ -33,6 +33,7 @@ function part(kind, text) {
 }
 
 function clockTime(time) {
-  const [hours, minutes, seconds] = [time.getHours(), time.getMinutes(), time.getSeconds()].map((n) => String(n).padStart(2, "0"));
-  return `${hours}:${minutes}:${seconds}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  const parts = [time.getHours(), time.getMinutes(), time.getSeconds()];
+  const clock = parts.map((part) => String(part).padStart(2, "0")).join(":");
+  return `${clock}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }

@@ -10,7 +10,7 @@ import { Presence } from "./presence.js";
 import { Signalling } from "./signalling.js";
 import { Ringer } from "./tone.js";
 import { phaseOf, playSound, render, showProblem } from "./view.js";
-import { clock } from "./words.js";
+import { clock, libraryWords } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const on = (id, event, handler) => element(id).addEventListener(event, handler);
@@ -18,8 +18,8 @@ const on = (id, event, handler) => element(id).addEventListener(event, handler);
 /** A page without its client library: says so, and can be loaded again. */
 function showWithoutLibrary() {
   const nothing = { phase: "idle", isLive: false, peerName: "", question: null, problem: null, remoteStream: null };
-  const advice = `The Socket.IO client could not be loaded from ${librarySource()}. Check the network and blockers of this browser. Or run “make node” where the server is and start it again: then the page brings the file itself.`;
-  render({ presence: { status: "out", user: "", problem: "" }, call: nothing, media: new Media(), libraryProblem: advice });
+  const nobody = { status: "out", user: "", problem: "" };
+  render({ presence: nobody, call: nothing, media: new Media(), libraryProblem: libraryWords(librarySource()) });
   on("join-form", "submit", (event) => event.preventDefault());
   on("banner-action", "click", () => location.reload());
 }

@@ -63,7 +63,11 @@ export class Presence {
     if (reason !== "io server disconnect") return; // the library connects again by itself
     // A server says this to a tab whose user has joined elsewhere, and to everybody when it stops.
     if (await isServerReady()) this.#set("replaced");
-    else setTimeout(() => this.status === "reconnecting" && this.#signalling.connect(), STOP_PAUSE_MS * (1 + Math.random()));
+    else setTimeout(() => this.#tryAgain(), STOP_PAUSE_MS * (1 + Math.random()));
+  }
+
+  #tryAgain() {
+    if (this.status === "reconnecting") this.#signalling.connect();
   }
 
   #set(status) {

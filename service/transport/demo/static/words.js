@@ -12,12 +12,14 @@ export const STATES = {
   ended: "Call ended",
 };
 
+const INVITATIONS = { video: "wants to start a video call", audio: "wants to start an audio call" };
+
 /** The line below the other party's name. */
 export function lineOf({ phase, callType, answering }) {
   const lines = {
     preparing: callType === "video" ? "Starting camera and microphone…" : "Starting the microphone…",
     "ringing-out": callType === "video" ? "Video call, ringing…" : "Audio call, ringing…",
-    "ringing-in": answering ? "Starting your devices…" : `wants to start ${callType === "video" ? "a video" : "an audio"} call`,
+    "ringing-in": answering ? "Starting your devices…" : INVITATIONS[callType],
     connecting: "Connecting media…",
     connected: "",
   };
@@ -30,16 +32,25 @@ export const NOTES = {
   "media-interrupted": () => "Sound and picture are interrupted. Waiting for the network…",
 };
 
-const FAILED = "Sound and picture found no way between the two devices. A firewall may be in between: try another network, or a server with TURN.";
+const FAILED =
+  "Sound and picture found no way between the two devices. A firewall may be in between: " +
+  "try another network, or a server with TURN.";
 
 const ENDINGS = {
   hangup: ({ byMe, peer }) => [byMe ? "You hung up" : `${peer} hung up`, ""],
-  cancelled: ({ byMe, peer }) => (byMe ? ["You cancelled the call", ""] : ["Missed call", `${peer} cancelled before you answered.`]),
+  cancelled: ({ byMe, peer }) =>
+    byMe ? ["You cancelled the call", ""] : ["Missed call", `${peer} cancelled before you answered.`],
   rejected: ({ byMe, peer }) => (byMe ? ["You declined the call", ""] : [`${peer} declined`, "Try again later."]),
   busy: ({ byMe, peer }) => (byMe ? ["You were busy", ""] : [`${peer} is busy`, "Try again later."]),
-  no_answer: ({ wasIncoming, peer }) => (wasIncoming ? ["Missed call", `You did not answer ${peer} in time.`] : ["No answer", `${peer} did not answer in time.`]),
+  no_answer: ({ wasIncoming, peer }) =>
+    wasIncoming
+      ? ["Missed call", `You did not answer ${peer} in time.`]
+      : ["No answer", `${peer} did not answer in time.`],
   answered_elsewhere: () => ["Answered elsewhere", "You took this call on another device."],
-  connection_lost: ({ byMe, peer }) => (byMe ? ["The call was lost", "Your connection to the server broke off."] : [`${peer} is gone`, "The connection broke off, or the tab was closed."]),
+  connection_lost: ({ byMe, peer }) =>
+    byMe
+      ? ["The call was lost", "Your connection to the server broke off."]
+      : [`${peer} is gone`, "The connection broke off, or the tab was closed."],
   replaced: () => ["The call moved", "You have joined in another tab or on another device; the call goes on there."],
   server_shutdown: () => ["The server stopped", "Try again when it is back."],
   failed: () => ["No connection for sound and picture", FAILED],
@@ -71,17 +82,36 @@ export function problemWords({ code }, peer) {
   return (PROBLEMS[code] ?? (() => `The server refused this (${code}). Try again.`))(peer);
 }
 
+/** Why the page cannot work without its client library, and what helps. */
+export function libraryWords(source) {
+  return (
+    `The Socket.IO client could not be loaded from ${source}. Check the network and blockers of this browser. ` +
+    "Or run “make node” where the server is and start it again: then the page brings the file itself."
+  );
+}
+
 const MEDIA_PROBLEMS = {
-  refused: (what) => [`The browser may not use the ${what}`, "Allow it with the icon beside the address, then try again. Or go on without."],
-  absent: (what) => [`There is no ${what}`, "None was found on this device. Plug one in, then try again. Or go on without."],
-  taken: (what) => [`The ${what} cannot be started`, "Another program may be using it. Close that, then try again. Or go on without."],
-  insecure: (what) => [`The ${what} needs a secure page`, "Browsers give it only to https:// pages and to http://localhost. Open this page that way. Or go on without."],
+  refused: (what) => [
+    `The browser may not use the ${what}`,
+    "Allow it with the icon beside the address, then try again. Or go on without.",
+  ],
+  absent: (what) => [
+    `There is no ${what}`,
+    "None was found on this device. Plug one in, then try again. Or go on without.",
+  ],
+  taken: (what) => [
+    `The ${what} cannot be started`,
+    "Another program may be using it. Close that, then try again. Or go on without.",
+  ],
+  insecure: (what) => [
+    `The ${what} needs a secure page`,
+    "Browsers give it only to https:// pages and to http://localhost. Open this page that way. Or go on without.",
+  ],
 };
 
 /** Title and text for missing devices. */
 export function mediaWords({ kind, wanted }) {
-  const what = wanted.video ? "camera or the microphone" : "microphone";
-  const [title, text] = MEDIA_PROBLEMS[kind](kind === "absent" || kind === "taken" ? what.replace(" or the ", " or ") : what);
+  const [title, text] = MEDIA_PROBLEMS[kind](wanted.video ? "camera or microphone" : "microphone");
   return { title, text };
 }
 
