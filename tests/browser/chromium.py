@@ -26,6 +26,13 @@ SWITCHES = [
     "--disable-features=WebRtcHideLocalIpsWithMdns,Translate,MediaRouter,OptimizationHints",
 ]
 
+SMALL_VIDEO = """
+    const openAnySize = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = ({ audio, video }) =>
+        openAnySize({ audio, video: video && { width: 320, height: 240 } });
+"""
+"""Large pictures encoded without a graphics card would take most of the tests' time."""
+
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
@@ -133,18 +140,20 @@ def close_tabs(browser: Browser) -> None:
 
 
 def open_tab(browser: Browser, url: str, *, before: str = "", **options: Any) -> Tab:
-    """A tab of its own, with nothing shared with other tabs; the script `before` runs before the page's own."""
+    """A tab of its own, nothing shared with other tabs, ready for use; the script `before` runs before the page's."""
     context = new_context(browser, **options)
+    context.add_init_script(SMALL_VIDEO)
     if before:
         context.add_init_script(before)
     tab = Tab(context.new_page())
     tab.page.goto(url)
+    tab.page.wait_for_selector("#join:enabled", state="attached")
     return tab
 
 
 def new_context(browser: Browser, **options: Any) -> BrowserContext:
     """A context; `viewport` and the like may be given."""
-    return browser.new_context(**{"viewport": LAPTOP, "locale": "en-GB", **options})
+    return browser.new_context(**{"viewport": LAPTOP, "locale": "en-GB", "reduced_motion": "reduce", **options})
 
 
 def join(browser: Browser, url: str, user: str, **options: Any) -> Tab:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import Tab, chromium, close_tabs, join
+from tests.browser.chromium import Tab, chromium, close_tabs, open_tab
 from tests.support.needs import need_node_module, need_program
 from tests.support.server import Server
 
@@ -31,4 +31,7 @@ def _no_tabs_left(browser: Browser) -> Iterator[None]:
 def pair(browser: Browser, server: Server) -> tuple[Tab, Tab]:
     """Alice and Bob, joined."""
     number = next(_numbers)
-    return join(browser, server.url, f"alice{number}"), join(browser, server.url, f"bob{number}")
+    alice, bob = (open_tab(browser, f"{server.url}/?user={name}{number}") for name in ("alice", "bob"))
+    for tab in (alice, bob):
+        tab.state("joined")
+    return alice, bob

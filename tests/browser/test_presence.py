@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.chromium import join, open_tab
 from tests.support.needs import ROOT
-from tests.support.server import Server, running_server
+from tests.support.server import Server, free_port, running_server
 
 pytestmark = pytest.mark.browser
 
@@ -20,20 +20,19 @@ pytestmark = pytest.mark.browser
 @contextlib.contextmanager
 def started_again(server: Server) -> Iterator[None]:
     """The same server on the same port, after it was stopped."""
-    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(server.port)}
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(server.port), "METRICS_PORT": str(free_port())}
     process = subprocess.Popen(server.process.args, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         yield
     finally:
-        process.terminate()
+        process.kill()  # how a server stops is not the matter here
         process.wait(15)
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "crashed"])
-def test_server_goes_and_comes_back(browser: Browser, tmp_path: Path, end: signal.Signals) -> None:
+def test_server_stops_and_comes_back(browser: Browser, tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         alice = join(browser, server.url, "alice")
-        server.stop(end)
+        server.stop()
         alice.sees("#banner", "The server cannot be reached")
         alice.state("offline")
         expect(alice.page.locator("#call-video")).to_be_disabled()
@@ -42,7 +41,6 @@ def test_server_goes_and_comes_back(browser: Browser, tmp_path: Path, end: signa
             alice.state("joined")
             expect(alice.page.locator("#banner")).to_be_hidden()
             assert len(alice.logged("user:joined")) == 2
-            alice.page.context.close()
 
 
 def test_server_crashes_during_a_call(browser: Browser, tmp_path: Path) -> None:
@@ -57,9 +55,8 @@ def test_server_crashes_during_a_call(browser: Browser, tmp_path: Path) -> None:
         alice.state("connected")
         alice.plays("#remote")
         with started_again(server):
-            alice.sees("#ending", "The call was lost")
             for tab in (alice, bob):
-                tab.page.context.close()
+                tab.sees("#ending", "The call was lost")
 
 
 def test_joining_elsewhere_is_said_and_not_fought_over(browser: Browser, server: Server, tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ class Answer(NamedTuple):
     body: str
 
 
-def get(server: Server, path: str, **headers: str) -> Answer:
-    """Ask for a path as it stands here; no client tidies it up."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+def get(server: Server | int, path: str, **headers: str) -> Answer:
+    """Ask a server, or a port, for a path as it stands here; no client tidies it up."""
+    connection = http.client.HTTPConnection("127.0.0.1", server if isinstance(server, int) else server.port, timeout=10)
     try:
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -85,7 +85,7 @@ def test_library_is_pinned_by_the_hash_of_the_npm_file(server: Server) -> None:
 
 
 @pytest.fixture
-def installed_elsewhere(tmp_path: Path) -> Iterator[Server]:
+def installed_elsewhere(tmp_path: Path) -> Iterator[int]:
     """The code in a place of its own, without node_modules beside it, as when it is installed as a package."""
     shutil.copytree(PROJECT / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
     port = free_port()
@@ -94,20 +94,20 @@ def installed_elsewhere(tmp_path: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "serve"],
             cwd=tmp_path,
-            env={**os.environ, "HOST": "127.0.0.1", "PORT": str(port)},
+            env={**os.environ, "HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(free_port())},
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
     assert process.stdout is not None
     try:
         assert process.stdout.readline(), log.read_text()  # it listens before it says so
-        yield Server(f"http://127.0.0.1:{port}", port, process, log)
+        yield port
     finally:
         process.terminate()
         process.communicate(timeout=15)
 
 
-def test_library_comes_from_its_cdn_where_npm_has_not_installed_it(installed_elsewhere: Server) -> None:
+def test_library_comes_from_its_cdn_where_npm_has_not_installed_it(installed_elsewhere: int) -> None:
     page = get(installed_elsewhere, "/")
     assert f'href="{CDN_URL}" integrity="{CLIENT_INTEGRITY}" crossorigin="anonymous"' in page.body
     assert f"script-src 'self' {CDN_URL};" in page.headers["content-security-policy"]
