@@ -8,13 +8,13 @@ from tests.grafana.promql import Matcher, PromqlError, Selector, parse
 
 def test_metrics_matchers_and_grouping_are_found() -> None:
     query = parse(
-        'sum by (job, le) (rate(a_bucket{x="1", y=~"b|c"}[$__rate_interval])) / on (slo) group_left (team) z:y offset 1w'
+        'sum by (job, le) (rate(a_bucket{x="1", y=~"b|c"}[$__rate_interval])) / on (slo) group_left (of) z:y offset 1w'
     )
     assert query.selectors == (
         Selector("a_bucket", (Matcher("x", "=", "1"), Matcher("y", "=~", "b|c"))),
         Selector("z:y", ()),
     )
-    assert query.grouping == {"job", "le", "slo", "team"}
+    assert query.grouping == {"job", "le", "slo", "of"}
     assert query.functions == {"sum", "rate"}
 
 

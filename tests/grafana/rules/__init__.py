@@ -1,0 +1,1 @@
+"""The alerts under promtool: series that make each fire, and series that must not."""
