@@ -149,10 +149,8 @@ def _closed(series: _Series, labels: LabelValues) -> LabelValues:
 
 def _is_known(series: _Series, name: str, place: int, value: str) -> bool:
     known = series.metric.labels[name]
-    if known == ("",) or value in known:
-        return True
     if name != "error_type":
-        return False
+        return known == ("",) or value in known
     seen = {labels[place] for labels in series.children}
     return value in seen or len(seen) < ERROR_TYPES_AT_MOST
 

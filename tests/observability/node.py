@@ -78,14 +78,14 @@ class Client:
 class ObservedNode:
     """What tests of observability need: clients, time, and what was seen."""
 
-    def __init__(self, ratio: float = 1.0, **settings: Any) -> None:
+    def __init__(self, ratio: float = 1.0, *, traces: bool = True, **settings: Any) -> None:
         self.clock = ManualClock(start_s=5000.0)
         self.stream = io.StringIO()
         self.exporter = KeptSpans()
         options = TelemetryOptions("127.0.0.1", NO_METRICS_PORT, ratio, None, "info", self.stream)
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
-        self.telemetry = Telemetry(options, self.clock, self.exporter)
+        self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
         self.service: Node = compose(Settings(_env_file=None, **settings), self.clock, self.telemetry.observer)  # type: ignore[call-arg]
         self._count = 0
 
