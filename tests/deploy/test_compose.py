@@ -1,0 +1,118 @@
+"""The files that docker-compose.yml puts together: they exist, fit each other, and their own programs accept them."""
+
+import fnmatch
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from grafana.alert_types import JOB, PROBE_JOB
+from grafana.alertmanager import ENVIRONMENT
+from grafana.slo import W30D
+from service.config import Settings
+from tests.support.needs import ROOT, need_program
+
+COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+PROMETHEUS = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+OWN_IMAGE = "hellotalk-signalling:local"
+SERVICES = ("service", "simulate", "probe", "prometheus", "alertmanager", "grafana", "tempo")
+
+
+def service(name: str) -> str:
+    """The part of a service, as text."""
+    match = re.search(rf"(?ms)^  {name}:\n(.*?)(?=^  \w+:\n|^\w|\Z)", COMPOSE.partition("\nservices:\n")[2])
+    assert match is not None, name
+    return match[1]
+
+
+def test_the_services_are_those_of_the_documentation() -> None:
+    named = re.findall(r"(?m)^  ([a-z]+):$", COMPOSE.partition("\nservices:\n")[2].partition("\nvolumes:\n")[0])
+    assert tuple(named) == SERVICES
+
+
+def test_every_mounted_path_is_there() -> None:
+    mounted = re.findall(r"(?m)^ +- (\./[^:]+):", COMPOSE)
+    assert len(mounted) == 6
+    assert [path for path in mounted if not (ROOT / path).exists()] == []
+
+
+def test_images_are_pinned_to_a_version() -> None:
+    images = [image for image in re.findall(r"image: (\S+)", COMPOSE) if image != OWN_IMAGE]
+    assert len(images) == 4
+    assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", image) for image in images)
+
+
+def test_the_service_is_given_settings_that_it_has() -> None:
+    names = re.findall(r"(?m)^      ([A-Z_]+): ", service("service").partition("environment:\n")[2])
+    assert names
+    assert {name.lower() for name in names} <= set(Settings.model_fields)
+
+
+def test_demo_traffic_runs_only_when_asked_for() -> None:
+    demo = {name for name in SERVICES if "profiles: [demo]" in service(name)}
+    assert demo == {"simulate", "probe"}
+
+
+def test_prometheus_keeps_as_much_as_the_objectives_look_back() -> None:
+    retention = re.search(r"retention\.time=(\d+)d", service("prometheus"))
+    assert retention is not None
+    assert int(retention[1]) * 86_400 >= W30D.seconds
+
+
+def test_promtool_accepts_prometheus_configuration_with_its_rules(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text(PROMETHEUS, encoding="utf-8")
+    shutil.copytree(ROOT / "grafana" / "generated" / "prometheus", tmp_path / "rules")
+    program = need_program("promtool", "prometheus")
+    result = subprocess.run(
+        [program, "check", "config", str(tmp_path / "prometheus.yml")], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("rules found") == 2
+
+
+def test_prometheus_names_its_jobs_and_labels_as_the_alerts_expect() -> None:
+    jobs = re.findall(r"job_name: (\S+)", PROMETHEUS)
+    assert {JOB, PROBE_JOB} <= set(jobs)
+    assert re.search(rf"(?m)^    {ENVIRONMENT}: \w+$", PROMETHEUS)
+    assert re.search(r"(?m)^    dashboards: http", PROMETHEUS)
+
+
+def test_targets_and_peers_are_services() -> None:
+    hosts = set(re.findall(r"\"([a-z]+):\d+\"", PROMETHEUS)) | set(re.findall(r"names: \[(\w+)\]", PROMETHEUS))
+    hosts |= set(re.findall(r"http://([a-z]+):\d+", COMPOSE.partition("\nservices:\n")[2]))
+    assert {"service", "probe", "tempo"} <= hosts
+    assert hosts <= {*SERVICES, "localhost"}
+
+
+def test_grafana_finds_what_is_mounted() -> None:
+    provisioning = ROOT / "grafana" / "provisioning"
+    text = "".join(path.read_text(encoding="utf-8") for path in provisioning.rglob("*.y*ml"))
+    folder = re.search(r"path: (/\S+)", text)
+    assert folder is not None
+    assert f"./grafana/generated/dashboards:{folder[1]}:ro" in service("grafana")
+    for variable in re.findall(r"url: \$(\w+)", text):
+        assert f"{variable}: http://" in service("grafana")
+
+
+def test_the_image_gets_what_it_copies_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "*" in lines
+    let_in = {line[1:] for line in lines if line.startswith("!")}
+    copied = set(re.findall(r"(?m)^COPY (?!--from)(\S+)", DOCKERFILE))
+    assert copied == let_in
+    assert all((ROOT / path).exists() for path in copied)
+    assert any(fnmatch.fnmatch("service/__pycache__", line) for line in lines)
+
+
+def test_the_image_is_locked_and_does_not_run_as_root() -> None:
+    assert "--require-hashes" in DOCKERFILE
+    assert re.search(r"(?m)^USER (?!0|root)", DOCKERFILE)
+    assert len(set(re.findall(r"(?m)^FROM (\S+)", DOCKERFILE))) == 1
+
+
+@pytest.mark.parametrize("word", ["latest", "privileged: true", "/var/run/docker.sock"])
+def test_compose_has_none_of(word: str) -> None:
+    assert word not in COMPOSE
