@@ -59,8 +59,8 @@ class PlannedCall(NamedTuple):
     payload_seed: int
 
 
-RING_SIGMA, TALK_SIGMA = 0.5, 0.9
-RING_CAP, TALK_CAP = 4.0, 10.0
+RING_SIGMA, TALK_SIGMA = 0.5, 0.8
+RING_CAP, TALK_CAP = 4.0, 5.0
 """Longest time, in means. A ring must end before the server's own ring timeout does."""
 GLARE_SHARE, RESTART_SHARE, STATUS_SHARE, LEAVE_SHARE = 0.03, 0.08, 0.1, 0.05
 VIDEO_SHARE = 0.6

@@ -125,7 +125,7 @@ def test_a_signal_ends_it_with_a_summary_and_no_call_is_left(tmp_path: Path) -> 
 
 def test_calls_that_a_restart_interrupts_are_told_and_users_come_back(tmp_path: Path) -> None:
     with running_server(tmp_path, **SHORT) as server:
-        arguments = ("--url", server.url, "--json", "--rate", "10", "--duration", "0", "--users", "8", "--speed", "10")
+        arguments = ("--url", server.url, "--json", "--rate", "10", "--duration", "0", "--users", "8", "--speed", "20")
 
         def accepted(url: str) -> float:
             return scrape(url).get('signalling_call_milestones_total{milestone="answered"}', 0)
