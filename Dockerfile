@@ -1,14 +1,27 @@
-# Two stages: what installs does not run. The image has the interpreter, the locked dependencies and the source.
+# Two images from one file: `server`, the default, and `synthetic`, which can also simulate calls and probe.
+# What installs does not run: an image has the interpreter, locked dependencies and the source.
 FROM python:3.11-slim-bookworm AS dependencies
 
-COPY requirements.lock /tmp/requirements.lock
+COPY requirements.lock /tmp/
 # Without pip inside: whoever gets into the container installs nothing.
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
         --require-hashes --only-binary :all: -r /tmp/requirements.lock
 
 
-FROM python:3.11-slim-bookworm
+FROM dependencies AS synthetic-dependencies
+
+COPY requirements-dev.lock /tmp/
+# Simulated clients need aiohttp, which the server does not. It and what it needs stand in the development lock; were a
+# name missing here, pip would refuse to install it without a hash.
+RUN for name in aiohttp aiohappyeyeballs aiosignal attrs frozenlist idna multidict propcache typing-extensions yarl; do \
+        sed -n "/^${name}==/,/[^\\\\]\$/p" /tmp/requirements-dev.lock; \
+    done > /tmp/synthetic.lock \
+    && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
+        --require-hashes --only-binary :all: -r /tmp/synthetic.lock
+
+
+FROM python:3.11-slim-bookworm AS runtime
 
 # Shown as the label `revision` of signalling_build_info.
 ARG REVISION=unknown
@@ -17,16 +30,27 @@ ENV REVISION=${REVISION} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 
-COPY --from=dependencies /venv /venv
 WORKDIR /app
 COPY service ./service
 COPY observability ./observability
-RUN python -m compileall -q service observability
+COPY synthetic ./synthetic
+RUN python -m compileall -q service observability synthetic
 
 USER 10001:10001
+ENTRYPOINT ["python", "-m", "service"]
+
+
+FROM runtime AS synthetic
+
+COPY --from=synthetic-dependencies /venv /venv
+CMD ["simulate", "--help"]
+
+
+FROM runtime AS server
+
+COPY --from=dependencies /venv /venv
 EXPOSE 8001 9464
 # A process that is alive answers /livez within two seconds; readiness is the proxy's business.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '8001')}/livez\", timeout=2)"]
-ENTRYPOINT ["python", "-m", "service"]
 CMD ["serve"]

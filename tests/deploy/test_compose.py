@@ -4,6 +4,7 @@ import fnmatch
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.support.needs import ROOT, need_program
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 PROMETHEUS = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-OWN_IMAGE = "hellotalk-signalling:local"
+OWN_IMAGES = {"hellotalk-signalling:local", "hellotalk-signalling-synthetic:local"}
 SERVICES = ("service", "simulate", "probe", "prometheus", "alertmanager", "grafana", "tempo")
 
 
@@ -40,7 +41,7 @@ def test_every_mounted_path_is_there() -> None:
 
 
 def test_images_are_pinned_to_a_version() -> None:
-    images = [image for image in re.findall(r"image: (\S+)", COMPOSE) if image != OWN_IMAGE]
+    images = [image for image in re.findall(r"image: (\S+)", COMPOSE) if image not in OWN_IMAGES]
     assert len(images) == 4
     assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", image) for image in images)
 
@@ -52,8 +53,37 @@ def test_the_service_is_given_settings_that_it_has() -> None:
 
 
 def test_demo_traffic_runs_only_when_asked_for() -> None:
-    demo = {name for name in SERVICES if "profiles: [demo]" in service(name)}
+    synthetic = COMPOSE.partition("\nservices:\n")[0].partition("x-synthetic:")[2]
+    assert "profiles: [demo]" in synthetic
+    demo = {name for name in SERVICES if "<<: *synthetic" in service(name)}
     assert demo == {"simulate", "probe"}
+
+
+@pytest.mark.parametrize("name", ["simulate", "probe"])
+def test_the_command_line_of_the_demo_is_one_that_there_is(name: str) -> None:
+    match = re.search(r"command: \[(.*)\]", service(name))
+    assert match is not None
+    command, *options = (word.strip().strip('"') for word in match[1].split(","))
+    usage = subprocess.run(
+        [sys.executable, "-m", "service", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {option for option in options if option.startswith("--")} <= set(re.findall(r"--[a-z-]+", usage.stdout))
+
+
+def test_the_stages_that_compose_builds_are_there() -> None:
+    wanted = re.findall(r"target: (\w+)", COMPOSE)
+    assert sorted(wanted) == ["server", "synthetic"]
+    assert set(wanted) <= set(re.findall(r"(?m)^FROM \S+ AS (\S+)$", DOCKERFILE))
+
+
+def test_the_hashes_of_what_the_simulation_needs_are_found() -> None:
+    match = re.search(r"(?s)RUN (for name in .*?done) ", DOCKERFILE)
+    assert match is not None
+    script = re.sub(r"/\w+/requirements", "requirements", match[1]).replace("\\\n", "\n")
+    result = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [line for line in result.stdout.splitlines() if not line.startswith("    --hash=sha256:")]
+    assert names[0].startswith("aiohttp==")
+    assert len(names) == len(re.findall(r"in ([\w -]+);", script)[0].split())
 
 
 def test_prometheus_keeps_as_much_as_the_objectives_look_back() -> None:
@@ -110,7 +140,7 @@ def test_the_image_gets_what_it_copies_and_nothing_else() -> None:
 def test_the_image_is_locked_and_does_not_run_as_root() -> None:
     assert "--require-hashes" in DOCKERFILE
     assert re.search(r"(?m)^USER (?!0|root)", DOCKERFILE)
-    assert len(set(re.findall(r"(?m)^FROM (\S+)", DOCKERFILE))) == 1
+    assert set(re.findall(r"(?m)^FROM (\S+:\S+)", DOCKERFILE)) == {"python:3.11-slim-bookworm"}
 
 
 @pytest.mark.parametrize("word", ["latest", "privileged: true", "/var/run/docker.sock"])
