@@ -4,7 +4,7 @@ import random
 import time
 from typing import NamedTuple
 
-from synthetic.client import CallOverError, Client, GoneError, SyntheticError
+from synthetic.client import CallOverError, Client, GoneError, RefusedError, SyntheticError
 from synthetic.dialogue import Exchange, Pair, code_of_end, same
 from synthetic.plan import Kind, PlannedCall, Side
 from synthetic.together import together
@@ -17,6 +17,8 @@ BROKEN = "broken"
 
 STOPPED = "stopped"
 """The simulation was ended before the call was."""
+
+SETTLE_S = 1.0
 
 KIND_OF_CODE = {
     "hangup": Kind.ANSWERED,
@@ -51,7 +53,18 @@ async def play(call: PlannedCall, caller: Client, callee: Client, limits: Limits
         code = await script.run()
         return Played(KIND_OF_CODE.get(code, code), script.setup_s)
     except SyntheticError as error:
-        return Played(_observed(error, script), script.setup_s, str(error))
+        cause = await _cause(error, script)
+        return Played(_observed(cause, script), script.setup_s, str(cause))
+
+
+async def _cause(error: SyntheticError, script: "_Script") -> SyntheticError:
+    """A refusal can be the first sign of an end, or of a lost connection, whose own sign is still on its way."""
+    if isinstance(error, RefusedError) and script.cut_off is None:
+        try:
+            await together(script.pair.caller.stay(SETTLE_S), script.pair.callee.stay(SETTLE_S))
+        except SyntheticError as cause:
+            return cause
+    return error
 
 
 def _observed(error: SyntheticError, script: "_Script") -> str:
