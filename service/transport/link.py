@@ -32,7 +32,10 @@ class Link(Protocol):
         """Queue a Socket.IO packet, in order. Harmless on a link that is closing."""
 
     def close(self, reason: CloseReason) -> None:
-        """Tell the client with a DISCONNECT, after what was sent before; the gateway hears of it in `closed`."""
+        """Close the connection after what was sent before; the gateway hears of it in `closed`.
+
+        A client that is `DISMISSED` is told with a DISCONNECT, on which client libraries do not connect again.
+        """
 
     def abort(self, reason: CloseReason) -> None:
         """Close the connection without a word, because the client does not keep the protocol."""

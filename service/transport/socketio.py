@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -189,7 +190,11 @@ class SocketLink:
         """See `Link.close`."""
         if self.close_reason is None:
             self.close_reason = reason
-            self._server.in_background("close a socket", self._server.close_politely(self._id, self.engine_id))
+            if reason is CloseReason.DISMISSED:
+                work = self._server.send_away(self._id, self.engine_id)
+            else:
+                work = self._server.close_after_last_packet(self.engine_id)
+            self._server.in_background("close a socket", work)
 
     def abort(self, reason: CloseReason) -> None:
         """See `Link.abort`."""
@@ -221,11 +226,19 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
         """Run what a link's synchronous methods cannot wait for."""
         self._supervisor.spawn(name, work)
 
-    async def close_politely(self, session: SessionId, engine_id: str) -> None:
-        """Send DISCONNECT; a client closes its connection on that, and has `CLOSE_GRACE_S` to do so."""
+    async def send_away(self, session: SessionId, engine_id: str) -> None:
+        """Send DISCONNECT: a client closes its connection on that, has `CLOSE_GRACE_S` to do so, and stays away."""
         await self.disconnect(session)
         await self.sleep(CLOSE_GRACE_S)
         await self.close_engine(engine_id)
+
+    async def close_after_last_packet(self, engine_id: str) -> None:
+        """Close the connection when all that was sent is out. The client will connect again, here or elsewhere."""
+        socket = self.eio.sockets.get(engine_id)
+        if socket is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(socket.queue.join(), CLOSE_GRACE_S)
+            await self.close_engine(engine_id)
 
     async def close_engine(self, engine_id: str) -> None:
         """Close the connection under a socket, if it is still there. Bounded even if its client reads nothing."""

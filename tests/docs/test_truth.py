@@ -1,10 +1,13 @@
 """What the hand-written documents name exists: files, headings, make targets, settings, events, codes."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
+from grafana.slo import SLOS
+from observability.catalogue import METRICS
 from service.config import Settings
 from service.domain.effects import Reason
 from service.errors import ALL_ERRORS
@@ -18,8 +21,26 @@ NOT_YET_EVENTS = frozenset({"call:quality", "ice:servers", "server:draining", "u
 
 EVENTS = frozenset(sent.event for sent in CLIENT_MESSAGES) | frozenset(told.event for told in SERVER_MESSAGES)
 CODES = frozenset(error.code for error in ALL_ERRORS) | frozenset(reason.value for reason in Reason)
-OTHER_NAMES = frozenset({"SIGTERM", "SIGINT", "TRANSITIONS", "SIGNALLING_TESTS_STRICT", "REMOTE_ADDR", "ISC"})
+OTHER_NAMES = frozenset(
+    {"SIGTERM", "SIGINT", "TRANSITIONS", "SIGNALLING_TESTS_STRICT", "REMOTE_ADDR", "ISC"}
+    | {
+        "SIGNALLING_PAGE_URL",
+        "SIGNALLING_TICKET_URL",
+        "SIGNALLING_WATCHDOG_URL",
+        "SERVER",
+        "OTEL_SERVICE_NAME",
+        "REVISION",
+    }
+    | {"OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+)
 """Names in capitals that are no settings."""
+
+OBSERVED = frozenset(
+    {name for metric in METRICS for name in (metric.name, *metric.labels, *itertools.chain(*metric.labels.values()))}
+    | {objective.name for objective in SLOS}
+    | {"trace_id", "span_id", "ended_in", "lasted_s", "error_type", "trace_ratio"}
+)
+"""Names of the telemetry: metrics, labels and their values, objectives, fields of log lines."""
 
 UNKNOWN_EVENT = "call:dance"
 """The documents' example of an event that does not exist."""
@@ -83,7 +104,7 @@ def test_codes_exist(document: Document) -> None:
     shown = re.findall(r'"code": "([^"]+)"', document.text)
     assert set(shown) <= CODES
     if document.path.parent == ROOT / "docs":
-        assert {span for span in document.code_spans if _SNAKE.fullmatch(span)} <= CODES
+        assert {span for span in document.code_spans if _SNAKE.fullmatch(span)} <= CODES | OBSERVED
 
 
 @pytest.mark.parametrize("name", ["docs/workflow.md", "docs/migrating.md", "docs/client-integration.md"])

@@ -10,6 +10,7 @@ A transcript is a fenced block `text transcript NAME=VALUE ...`; the settings ar
     alice says goodbye                Socket.IO DISCONNECT, what `socket.disconnect()` sends
     alice is lost                     the connection ends without a goodbye
     alice is disconnected             the server sends DISCONNECT
+    alice is cut off                  the server closes the connection without one
     the server stops                  SIGTERM
 
 `<word>` inside a string stands for a value that the server chooses: the same word, the same value. Lines that begin
@@ -28,7 +29,7 @@ from tests.support.server import Server
 
 DEADLINE_S = 10.0
 _LINE = re.compile(r"(?P<who>\S+) +(?P<way>->|<-) (?P<event>\S+) (?P<payload>.*?)(?P<ack> \(ack\))?$")
-_ACT = re.compile(r"(?P<who>\S+) (?P<act>joins|connects|says goodbye|is lost|is disconnected)$")
+_ACT = re.compile(r"(?P<who>\S+) (?P<act>joins|connects|says goodbye|is lost|is disconnected|is cut off)$")
 _PLACEHOLDER = re.compile(r"<[a-z0-9-]+>")
 _SYNC_ACK = "777"
 
@@ -48,6 +49,12 @@ class RawClient:
         opened = await socket.receive_str(timeout=DEADLINE_S)
         assert opened.startswith("40{"), opened
         return cls(socket, json.loads(opened[2:])["sid"])
+
+    async def cut_off(self) -> None:
+        """Wait for the end of the connection; before it only the engine's own close packet may come."""
+        while (message := await self._socket.receive(timeout=DEADLINE_S)).type is aiohttp.WSMsgType.TEXT:
+            assert message.data == "1", message.data
+        await self._socket.close()
 
     async def send(self, event: str, payload: str, ack_id: str = "") -> None:
         await self._socket.send_str(f'42{ack_id}["{event}",{payload}]')
@@ -153,6 +160,9 @@ class Player:
             await self._enter(who, join=act == "joins")
             return
         client = self._clients[who] if act == "is disconnected" else self._clients.pop(who)
+        if act == "is cut off":
+            await client.cut_off()
+            return
         if act == "says goodbye":
             self._gone.append(client)
             await client.say_goodbye()

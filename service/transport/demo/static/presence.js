@@ -1,8 +1,5 @@
 // Who this tab is: joining, joining again after a reconnect, and being replaced by another tab.
 
-/** How long a server that stops is left alone, at the least; at random, so that not all clients come at once. */
-const STOP_PAUSE_MS = 500;
-
 /** @typedef {"out" | "joining" | "joined" | "reconnecting" | "replaced"} Status */
 
 export class Presence {
@@ -57,30 +54,15 @@ export class Presence {
     }
   }
 
-  async #lost(reason) {
+  #lost(reason) {
     if (this.status === "out") return;
-    this.#set("reconnecting");
-    if (reason !== "io server disconnect") return; // the library connects again by itself
-    // A server says this to a tab whose user has joined elsewhere, and to everybody when it stops.
-    if (await isServerReady()) this.#set("replaced");
-    else setTimeout(() => this.#tryAgain(), STOP_PAUSE_MS * (1 + Math.random()));
-  }
-
-  #tryAgain() {
-    if (this.status === "reconnecting") this.#signalling.connect();
+    // The server says goodbye to a tab whose user has joined elsewhere; from anything else the library connects again.
+    this.#set(reason === "io server disconnect" ? "replaced" : "reconnecting");
   }
 
   #set(status) {
     this.status = status;
     this.problem = "";
     this.#changed();
-  }
-}
-
-async function isServerReady() {
-  try {
-    return (await fetch("/readyz", { cache: "no-store" })).ok;
-  } catch {
-    return false;
   }
 }
