@@ -315,6 +315,11 @@ def _telemetry() -> tuple[Alert, ...]:
             "Calls are not affected; their traces are missing. See whether the collector answers.",
             NODES_BOARD,
         ),
+    )
+
+
+def _observers() -> tuple[Alert, ...]:
+    return (
         Alert(
             "ObserverFailed",
             TICKET,
@@ -351,4 +356,5 @@ ALERTS: tuple[Alert, ...] = (
     *_leak(),
     *_resources(),
     *_telemetry(),
+    *_observers(),
 )
