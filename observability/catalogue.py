@@ -5,6 +5,7 @@ follow Prometheus' rules: base units, the unit as the suffix, `_total` on counte
 """
 
 import enum
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -280,44 +281,61 @@ PROBE_LAST_SUCCESS = _gauge(
     "probe_last_success_timestamp_seconds", "seconds", "Unix time of the probe's last good call; 0 before the first."
 )
 
-SERVER_METRICS: tuple[Metric, ...] = (
-    BUILD_INFO,
-    READY,
-    DRAINING,
-    CONNECTIONS,
-    CONNECTS,
-    CONNECT_DURATION,
-    DISCONNECTS,
-    CONNECTION_DURATION,
-    RESUMES,
-    CLIENT_RTT,
-    USERS_ONLINE,
-    MESSAGES,
-    MESSAGE_BYTES,
-    MESSAGE_SIZE,
-    EVENTS_TOTAL,
-    EVENT_DURATION,
-    EVENT_QUEUE_DELAY,
-    EVENTS_IN_PROGRESS,
-    EVENT_EXCEPTIONS,
-    CALLS,
-    CALL_ATTEMPTS,
-    CALL_MILESTONES,
-    CALLS_ENDED,
-    CALL_PHASE_DURATION,
-    CALL_DURATION,
-    OLDEST_CALL,
-    CALLS_PEAK,
-    GLARE,
-    RENEGOTIATIONS,
-    EVENT_LOOP_LAG,
-    EVENT_LOOP_LAST_TICK,
-    EVENT_LOOP_STALLS,
-    GC_PAUSE,
-    CALL_TRACES,
-    TRACE_SPANS,
-    OBSERVER_FAILURES,
-)
+AREAS: Mapping[str, tuple[Metric, ...]] = {
+    "Identity": (
+        BUILD_INFO,
+        READY,
+        DRAINING,
+    ),
+    "Connections": (
+        CONNECTIONS,
+        CONNECTS,
+        CONNECT_DURATION,
+        DISCONNECTS,
+        CONNECTION_DURATION,
+        RESUMES,
+        CLIENT_RTT,
+        USERS_ONLINE,
+    ),
+    "Traffic": (
+        MESSAGES,
+        MESSAGE_BYTES,
+        MESSAGE_SIZE,
+    ),
+    "Handlers": (
+        EVENTS_TOTAL,
+        EVENT_DURATION,
+        EVENT_QUEUE_DELAY,
+        EVENTS_IN_PROGRESS,
+        EVENT_EXCEPTIONS,
+    ),
+    "Calls": (
+        CALLS,
+        CALL_ATTEMPTS,
+        CALL_MILESTONES,
+        CALLS_ENDED,
+        CALL_PHASE_DURATION,
+        CALL_DURATION,
+        OLDEST_CALL,
+        CALLS_PEAK,
+        GLARE,
+        RENEGOTIATIONS,
+    ),
+    "Runtime": (
+        EVENT_LOOP_LAG,
+        EVENT_LOOP_LAST_TICK,
+        EVENT_LOOP_STALLS,
+        GC_PAUSE,
+    ),
+    "Telemetry itself": (
+        CALL_TRACES,
+        TRACE_SPANS,
+        OBSERVER_FAILURES,
+    ),
+}
+"""The metrics of a node, by what they are about."""
+
+SERVER_METRICS: tuple[Metric, ...] = tuple(itertools.chain.from_iterable(AREAS.values()))
 PROBE_METRICS: tuple[Metric, ...] = (PROBE_RUNS, PROBE_STEP_DURATION, PROBE_LAST_SUCCESS)
 PROCESS_METRICS: tuple[str, ...] = (
     "process_virtual_memory_bytes",

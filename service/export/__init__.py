@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from observability.reference import metrics_reference
 from service.export.asyncapi import asyncapi_document
 from service.export.configuration import configuration_reference, env_example
 from service.export.protocol_reference import protocol_reference
@@ -19,6 +20,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "clients/typescript/events.d.ts": typescript_events,
     "docs/asyncapi.json": asyncapi_document,
     "docs/configuration.md": configuration_reference,
+    "docs/metrics.md": metrics_reference,
     "docs/protocol.md": protocol_reference,
     "docs/state-machine.md": state_machine_reference,
 }
