@@ -17,7 +17,7 @@ def stat(
     targets: Targets,
     unit: str,
     *,
-    thresholds: Steps = PLAIN,
+    thresholds: Steps | None = None,
     width: int = 4,
     height: int = 4,
     decimals: int | None = None,
@@ -25,7 +25,7 @@ def stat(
     mappings: tuple[Json, ...] = (),
     names: bool = False,
 ) -> Panel:
-    """Single numbers, coloured by their thresholds; `names` shows the legend of each."""
+    """Single numbers, coloured by their thresholds if they have any; `names` shows the legend of each."""
     defaults: Json = {"mappings": [QUIET_MAPPING, *mappings]}
     if decimals is not None:
         defaults["decimals"] = decimals
@@ -39,10 +39,10 @@ def stat(
         unit=unit,
         width=width,
         height=height,
-        thresholds=thresholds,
+        thresholds=thresholds or Steps(GREY),
         defaults=defaults,
         options={
-            "colorMode": "background",
+            "colorMode": "background" if thresholds else "none",
             "graphMode": "none",
             "justifyMode": "auto",
             "orientation": "auto",
@@ -89,16 +89,7 @@ def graph(
         height=height,
         thresholds=thresholds or PLAIN,
         defaults=defaults,
-        custom={
-            "drawStyle": "line",
-            "lineInterpolation": "linear",
-            "lineWidth": 1,
-            "fillOpacity": 40 if stacked else 8,
-            "showPoints": "auto",
-            "spanNulls": False,
-            "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
-            "thresholdsStyle": {"mode": "dashed" if thresholds else "off"},
-        },
+        custom=_lines(stacked=stacked, limits=thresholds is not None),
         options={
             "legend": {
                 "calcs": ["max", "lastNotNull"],
@@ -111,6 +102,19 @@ def graph(
         overrides=overrides,
         links=links,
     )
+
+
+def _lines(*, stacked: bool, limits: bool) -> Json:
+    return {
+        "drawStyle": "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "fillOpacity": 40 if stacked else 8,
+        "showPoints": "auto",
+        "spanNulls": False,
+        "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
+        "thresholdsStyle": {"mode": "dashed" if limits else "off"},
+    }
 
 
 def bars(

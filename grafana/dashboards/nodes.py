@@ -35,6 +35,7 @@ _STATE = (
     f"3 * ({gauge(c.DRAINING, 'instance', how='max')} == 1) or on (instance) "
     f"(1 + {gauge(c.READY, 'instance', how='max')}) or on (instance) max by (instance) (up{{{NODES}}})"
 )
+_LAST_TICK = selector(c.EVENT_LOOP_LAST_TICK)
 _FAILURES = selector(c.OBSERVER_FAILURES)
 
 
@@ -94,15 +95,15 @@ _LOOP: tuple[Panel, ...] = (
     stat(
         "Last sign of life",
         Why(
-            "How long ago did the slowest node's event loop last tick?",
+            "How long had the slowest node's event loop been silent at its last scrape?",
             "Above 5 s: that loop is blocked now. Metrics come from another thread, so they still arrive.",
             "The log has the stack that blocks. If it does not come back: restart that node.",
         ),
-        Target(f"time() - {gauge(c.EVENT_LOOP_LAST_TICK, how='min')}"),
+        Target(f"max(timestamp({_LAST_TICK}) - {_LAST_TICK})"),
         "s",
-        thresholds=at_most(20, 40),
+        thresholds=at_most(5, 10),
         height=8,
-        decimals=0,
+        decimals=1,
     ),
     graph(
         "Event loop lag",
