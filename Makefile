@@ -52,9 +52,9 @@ node: ## install the JavaScript client and the TypeScript compiler for the tests
 
 lock: ## compile the locks anew (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
-		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--custom-compile-command "make lock" --extra synthetic -o requirements.lock pyproject.toml
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
-		--custom-compile-command "make lock" --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+		--custom-compile-command "make lock" --extra synthetic --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean: ## remove .venv and what was built
 	@rm -rf $(VENV) build dist node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
