@@ -11,14 +11,9 @@ RUN python -m venv --without-pip /venv \
 
 FROM dependencies AS synthetic-dependencies
 
-COPY requirements-dev.lock /tmp/
-# Simulated clients need aiohttp, which the server does not. It and what it needs stand in the development lock; were a
-# name missing here, pip would refuse to install it without a hash.
-RUN for name in aiohttp aiohappyeyeballs aiosignal attrs frozenlist idna multidict propcache typing-extensions yarl; do \
-        sed -n "/^${name}==/,/[^\\\\]\$/p" /tmp/requirements-dev.lock; \
-    done > /tmp/synthetic.lock \
-    && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
-        --require-hashes --only-binary :all: -r /tmp/synthetic.lock
+COPY requirements-synthetic.lock /tmp/
+RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
+        --require-hashes --only-binary :all: -r /tmp/requirements-synthetic.lock
 
 
 FROM python:3.11-slim-bookworm AS runtime

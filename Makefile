@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test install check lint types contracts format docs lock node clean
+.PHONY: help run test install check lint types contracts format docs docs-check bench lock node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
@@ -41,20 +41,27 @@ format: install ## reformat and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-docs: install ## write the generated documents anew
+docs: install ## write the generated documents, dashboards and rules anew
 	@$(BIN)/python -m service export
+	@$(BIN)/python -m grafana.build
 
 docs-check: install
 	@$(BIN)/python -m service export --check
+	@$(BIN)/python -m grafana.build --check
+
+bench: install ## what things cost: the share of observation, the delay of a scrape
+	@$(BIN)/python -m bench.observation
 
 node: ## install the JavaScript client and the TypeScript compiler for the tests
 	@npm ci --no-fund --no-audit
 
-lock: ## compile the locks anew (needs uv)
-	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
-		--custom-compile-command "make lock" --extra synthetic -o requirements.lock pyproject.toml
-	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
-		--custom-compile-command "make lock" --extra synthetic --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	--custom-compile-command "make lock" pyproject.toml
+
+lock: ## compile the locks anew (needs uv): the server, with the synthetic caller, with what development needs
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) -c requirements.lock --extra synthetic -o requirements-synthetic.lock
+	@$(COMPILE) -c requirements-synthetic.lock --extra synthetic --extra dev -o requirements-dev.lock
 
 clean: ## remove .venv and what was built
 	@rm -rf $(VENV) build dist node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -41,12 +41,24 @@ class Fanout(Generic[W]):
                 self.front.__dict__[sight] = self._shown_to(looks)
 
     def _shown_to(self, looks: tuple[tuple[str, Look], ...]) -> Look:
+        if len(looks) == 1:
+            return self._shown_to_one(*looks[0])
+
         def show(*seen: object) -> None:
             for name, look in looks:
                 try:
                     look(*seen)
                 except Exception as error:  # noqa: BLE001 - what observes must not break what is observed
                     self._take_out(name, error)
+
+        return show
+
+    def _shown_to_one(self, name: str, look: Look) -> Look:
+        def show(*seen: object) -> None:
+            try:
+                look(*seen)
+            except Exception as error:  # noqa: BLE001 - what observes must not break what is observed
+                self._take_out(name, error)
 
         return show
 

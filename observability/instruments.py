@@ -23,12 +23,17 @@ LabelValues = tuple[str, ...]
 
 
 class Counter:
-    """Counts up. Add to `value`, never a negative number."""
+    """Counts up. Add to `value`, never a negative number; or `read` what something else counts anyway."""
 
-    __slots__ = ("value",)
+    __slots__ = ("read", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
+        self.read: Callable[[], float] | None = None
+
+    def now(self) -> float:
+        """The count at this moment."""
+        return self.value if self.read is None else self.read()
 
 
 class Gauge:
@@ -55,6 +60,11 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
         self.exemplars: dict[int, Exemplar] = {}
+
+    @property
+    def count(self) -> int:
+        """The number of observations."""
+        return sum(self.counts)
 
     def observe(self, value: float) -> None:
         """Add an observation, in the metric's unit."""
@@ -160,7 +170,7 @@ def _family(metric: Metric, children: Mapping[LabelValues, Instrument]) -> Famil
     if metric.kind is Kind.COUNTER:
         counters = CounterMetricFamily(metric.full_name, metric.help, labels=names)
         for labels, child in children.items():
-            counters.add_metric(labels, child.value if isinstance(child, Counter) else 0.0)
+            counters.add_metric(labels, child.now() if isinstance(child, Counter) else 0.0)
         return counters
     if metric.kind is Kind.GAUGE:
         gauges = GaugeMetricFamily(metric.full_name, metric.help, labels=names)

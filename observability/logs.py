@@ -10,6 +10,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TextIO
 
 import orjson
@@ -39,8 +40,7 @@ class LogWriter:
 
     def write(self, line: Line) -> None:
         """Write a line within `FLUSH_S`."""
-        line["time"] = time.time()
-        self._waiting.append(line)
+        self._waiting.append({"time": time.time(), **line})
         if len(self._waiting) == 1:
             self._clock.call_at(self._clock.now() + FLUSH_S, self.flush)
 
@@ -67,9 +67,19 @@ def readable(line: Line) -> str:
 
 
 def _stamped(line: Line) -> Line:
-    at = float(str(line.get("time", 0.0)))
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
-    return {"time": moment, **{name: value for name, value in line.items() if name != "time"}}
+    at = line["time"]
+    return line | {"time": _moment(at if isinstance(at, float) else 0.0)}
+
+
+def _moment(at: float) -> str:
+    """Unix time as ISO 8601 in UTC, to the millisecond."""
+    second = int(at)
+    return f"{_second(second)}.{int((at - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 class LineFormatter(logging.Formatter):

@@ -20,12 +20,8 @@ class EventMetrics(Observer):
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._durations: dict[str, Histogram] = {}
         self._queue_delay = instruments.histogram(c.EVENT_QUEUE_DELAY)
-        self._received = instruments.counter(c.MESSAGES, "in")
-        self._received_bytes = instruments.counter(c.MESSAGE_BYTES, "in")
-        self._received_size = instruments.histogram(c.MESSAGE_SIZE, "in")
-        self._sent = instruments.counter(c.MESSAGES, "out")
-        self._sent_bytes = instruments.counter(c.MESSAGE_BYTES, "out")
-        self._sent_size = instruments.histogram(c.MESSAGE_SIZE, "out")
+        self._received = self._sizes("in")
+        self._sent = self._sizes("out")
         self._transports: dict[SessionId, str] = {}
 
     # --- on the way of every event: children are kept, nothing is looked up twice ---
@@ -50,15 +46,18 @@ class EventMetrics(Observer):
 
     def message_received(self, size_bytes: int) -> None:
         """See `Observer.message_received`."""
-        self._received.value += 1
-        self._received_bytes.value += size_bytes
-        self._received_size.observe(size_bytes)
+        self._received.observe(size_bytes)
 
     def message_sent(self, size_bytes: int) -> None:
         """See `Observer.message_sent`."""
-        self._sent.value += 1
-        self._sent_bytes.value += size_bytes
-        self._sent_size.observe(size_bytes)
+        self._sent.observe(size_bytes)
+
+    def _sizes(self, direction: str) -> Histogram:
+        """The histogram of message sizes, which counts and adds up for the two counters as well."""
+        sizes = self._instruments.histogram(c.MESSAGE_SIZE, direction)
+        self._instruments.counter(c.MESSAGES, direction).read = lambda: sizes.count
+        self._instruments.counter(c.MESSAGE_BYTES, direction).read = lambda: sizes.sum
+        return sizes
 
     # --- links ---
 

@@ -62,7 +62,7 @@ def test_broad_excepts_stand_only_where_they_may() -> None:
 
 
 def test_locks_record_hashes_and_no_addresses() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json"):
+    for name in ("requirements.lock", "requirements-synthetic.lock", "requirements-dev.lock", "package-lock.json"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert re.search(r"sha256:|sha512-", text)
         assert '"resolved"' not in text
