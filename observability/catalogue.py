@@ -4,7 +4,6 @@ Instruments, dashboards, alert rules, `docs/metrics.md` and the contract tests a
 follow Prometheus' rules: base units, the unit as the suffix, `_total` on counters only.
 """
 
-import enum
 import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from service.domain.call import State
 from service.domain.effects import Reason
 from service.domain.events import Media
+from service.domain.words import Word
 from service.errors import ALL_ERRORS
 from service.protocol.client import CLIENT_MESSAGES
 
@@ -27,7 +27,7 @@ PAUSE_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
 SIZE_BUCKETS_BYTES = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0)
 
 
-class Kind(enum.StrEnum):
+class Kind(Word):
     """What Prometheus makes of a metric."""
 
     COUNTER = "counter"
@@ -35,7 +35,7 @@ class Kind(enum.StrEnum):
     HISTOGRAM = "histogram"
 
 
-class Fault(enum.StrEnum):
+class Fault(Word):
     """Whose fault the end of a call is. Only `server` burns the error budget."""
 
     NONE = "none"
@@ -45,7 +45,7 @@ class Fault(enum.StrEnum):
     SERVER = "server"
 
 
-class Phase(enum.StrEnum):
+class Phase(Word):
     """A stretch of a call's set-up, each timed."""
 
     RING_DELIVERY = "ring_delivery"
@@ -56,7 +56,7 @@ class Phase(enum.StrEnum):
     SETUP_TOTAL = "setup_total"
 
 
-class Milestone(enum.StrEnum):
+class Milestone(Word):
     """A step of the funnel; each is reached once by a call, or never."""
 
     ATTEMPTED = "attempted"
@@ -67,7 +67,7 @@ class Milestone(enum.StrEnum):
     ENDED = "ended"
 
 
-class TraceDecision(enum.StrEnum):
+class TraceDecision(Word):
     """What became of a call's trace, and why."""
 
     KEPT_FAULT = "kept_fault"
@@ -106,7 +106,7 @@ class Metric(NamedTuple):
         return combinations * (len(self.buckets) + 3 if self.kind is Kind.HISTOGRAM else 1)
 
 
-def _values(kind: type[enum.StrEnum]) -> tuple[str, ...]:
+def _values(kind: type[Word]) -> tuple[str, ...]:
     return tuple(member.value for member in kind)
 
 

@@ -5,6 +5,7 @@ record is a few tuples (4.6 microseconds for a call of 32 events where live span
 designing); spans are made of them later, and only for the calls that are kept.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 from observability.catalogue import Milestone, Phase
@@ -44,6 +45,7 @@ class Ledger(Observer):
         self._wall_ns = wall_ns
         self._records: dict[CallId, CallRecord] = {}
         self._live: dict[CallId, CallRecord] = {}
+        self._settling: deque[tuple[float, CallRecord]] = deque()
         self.peak = 0
         self._acts: dict[type[Event], Callable[[CallRecord, CallStepped], None]] = {
             Accept: self._accepted,
@@ -194,7 +196,7 @@ class Ledger(Observer):
         self._phase(known, Phase.SETUP_TOTAL, answered - delivery, now_s)
         self._phase(known, Phase.SETUP_SERVER, now_s - known.server_s, now_s)
         self._reach(known, Milestone.CONNECTED, now_s)
-        self._clock.call_at(now_s + SETTLE_S, lambda: self._settle_setup(known))
+        self._later(known, now_s)
 
     def _ended(self, known: CallRecord, step: CallStepped) -> None:
         known.ended_in = step.before.state if step.before else State.RINGING
@@ -204,10 +206,24 @@ class Ledger(Observer):
         self._live.pop(known.call.id, None)
         self._reach(known, Milestone.ENDED, step.now_s)
         self._watcher.ended(known)
-        self._clock.call_at(step.now_s + SETTLE_S, lambda: self._settle(known))
+        self._later(known, step.now_s)
 
-    def _settle_setup(self, known: CallRecord) -> None:
-        if not known.setup_told and known.call.id in self._records:
+    def _later(self, known: CallRecord, now_s: float) -> None:
+        self._settling.append((now_s + SETTLE_S, known))
+        if len(self._settling) == 1:
+            self._clock.call_at(now_s + SETTLE_S, self._settle_due)
+
+    def _settle_due(self) -> None:
+        now = self._clock.now()
+        while self._settling and self._settling[0][0] <= now:
+            self._settle_one(self._settling.popleft()[1])
+        if self._settling:
+            self._clock.call_at(self._settling[0][0], self._settle_due)
+
+    def _settle_one(self, known: CallRecord) -> None:
+        if known.call.state is State.ENDED:
+            self._settle(known)
+        elif not known.setup_told:
             known.setup_told = True
             self._watcher.setup_settled(known)
 

@@ -180,12 +180,9 @@ class CallLog(CallWatcher):
         self._write({"level": "info", "message": message, **_ids(record.call.id), **facts})
 
 
+@lru_cache(maxsize=1024)
 def _ids(call_id: CallId | None) -> Line:
-    if call_id is None or not _is_trace_id(call_id):
+    """The ids of a call's trace. A client may send anything as a call id; then there are none."""
+    if call_id is None or _TRACE_ID.fullmatch(call_id) is None:
         return {}
     return {"trace_id": call_id, "span_id": root_span_id(call_id)}
-
-
-def _is_trace_id(call_id: CallId) -> bool:
-    """Whether this is a call id of ours; a client may send anything as one."""
-    return _TRACE_ID.fullmatch(call_id) is not None

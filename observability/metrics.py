@@ -7,6 +7,7 @@ from observability.catalogue import Milestone, Phase
 from observability.instruments import Counter, Histogram, Instruments
 from observability.record import CallRecord, CallWatcher
 from service.domain.call import State
+from service.domain.events import Media
 from service.domain.ids import CallId, SessionId
 from service.ports import EventHandled, LinkClosed, LinkOpened, LinkRefused, Observer
 
@@ -97,25 +98,30 @@ class CallMetrics(CallWatcher):
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
+        self._attempts = {media: instruments.counter(c.CALL_ATTEMPTS, media) for media in Media}
+        self._milestones = {step: instruments.counter(c.CALL_MILESTONES, step) for step in Milestone}
+        self._phases = {phase: instruments.histogram(c.CALL_PHASE_DURATION, phase) for phase in Phase}
+        self._states = {State(state): instruments.gauge(c.CALLS, state) for state in c.LIVE_STATES}
+        self._duration = instruments.histogram(c.CALL_DURATION)
 
     def placed(self, record: CallRecord) -> None:
         """See `CallWatcher.placed`."""
-        self._instruments.counter(c.CALL_ATTEMPTS, record.call.media.value).value += 1
+        self._attempts[record.call.media].value += 1
 
     def reached(self, record: CallRecord, milestone: Milestone) -> None:
         """See `CallWatcher.reached`."""
-        self._instruments.counter(c.CALL_MILESTONES, milestone.value).value += 1
+        self._milestones[milestone].value += 1
 
     def phase_over(self, record: CallRecord, phase: Phase, seconds: float) -> None:
         """See `CallWatcher.phase_over`."""
-        self._observe(self._instruments.histogram(c.CALL_PHASE_DURATION, phase.value), record, seconds)
+        _observe(self._phases[phase], record, seconds)
 
     def changed(self, record: CallRecord, before: State | None) -> None:
         """See `CallWatcher.changed`."""
         if before is not None:
-            self._instruments.gauge(c.CALLS, before.value).value -= 1
+            self._states[before].value -= 1
         if record.call.state is not State.ENDED:
-            self._instruments.gauge(c.CALLS, record.call.state.value).value += 1
+            self._states[record.call.state].value += 1
 
     def glared(self, record: CallRecord) -> None:
         """See `CallWatcher.glared`."""
@@ -137,10 +143,11 @@ class CallMetrics(CallWatcher):
         self._instruments.counter(c.CALLS_ENDED, reason, fault, record.ended_in.value).value += 1
         if call.answered_at_s is not None and call.ended_at_s is not None:
             lasted = call.ended_at_s - call.answered_at_s
-            self._observe(self._instruments.histogram(c.CALL_DURATION), record, lasted)
+            _observe(self._duration, record, lasted)
 
-    def _observe(self, histogram: Histogram, record: CallRecord, seconds: float) -> None:
-        if record.is_kept:
-            histogram.observe_traced(seconds, record.call.id)
-        else:
-            histogram.observe(seconds)
+
+def _observe(histogram: Histogram, record: CallRecord, seconds: float) -> None:
+    if record.is_kept:
+        histogram.observe_traced(seconds, record.call.id)
+    else:
+        histogram.observe(seconds)

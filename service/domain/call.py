@@ -14,7 +14,6 @@ The rules, in words:
 Times are seconds on one clock that never goes back; which one is the caller's business.
 """
 
-import enum
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -55,9 +54,10 @@ from service.domain.events import (
     Shutdown,
 )
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.words import Word
 
 
-class State(enum.StrEnum):
+class State(Word):
     """Where a call stands. Only `ended` is final, and nothing is legal in it."""
 
     RINGING = "ringing"

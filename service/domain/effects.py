@@ -4,15 +4,14 @@ Every effect tells something to sessions: `to` names them. `service.protocol` sa
 the router brings it there. An effect is immutable and holds no reference to a call.
 """
 
-import enum
-
 import msgspec
 
 from service.domain.events import Media
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.words import Word
 
 
-class Reason(enum.StrEnum):
+class Reason(Word):
     """Why a call ended (contract, section 3: `code` of `call:ended` and `call:rejected`)."""
 
     HANGUP = "hangup"
@@ -27,7 +26,7 @@ class Reason(enum.StrEnum):
     FAILED = "failed"
 
 
-class Role(enum.StrEnum):
+class Role(Word):
     """A party's side of a call."""
 
     CALLER = "caller"

@@ -4,14 +4,13 @@ Every event that a party causes names the session that it came through in `by`. 
 `step` is told the time.
 """
 
-import enum
-
 import msgspec
 
 from service.domain.ids import SessionId, UserId
+from service.domain.words import Word
 
 
-class Media(enum.StrEnum):
+class Media(Word):
     """What a call was placed for (contract: `callType`)."""
 
     AUDIO = "audio"

@@ -1,13 +1,12 @@
 """Placing a call: whether an attempt rings, answers the call that already rings (glare), or is refused."""
 
-import enum
-
 import msgspec
 
 from service.domain.call import Call, Party, Policy, State, Step, ring, step
 from service.domain.effects import Initiated
 from service.domain.events import Accept, Media
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.words import Word
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -18,7 +17,7 @@ class Presence(msgspec.Struct, frozen=True):
     call: Call | None = None
 
 
-class Refusal(enum.StrEnum):
+class Refusal(Word):
     """Why an attempt to call somebody is refused, in the order in which it is checked."""
 
     SELF = "self"

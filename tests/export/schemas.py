@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from jsonschema import Draft7Validator
 
 from service.export.asyncapi import asyncapi_document
 

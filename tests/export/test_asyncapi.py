@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from jsonschema import Draft7Validator
 
 from service.export.asyncapi import asyncapi_document
 from service.export.catalogue import error_codes, type_name
