@@ -43,9 +43,7 @@ async def use_it() -> dict[str, object]:
     seen: dict[str, object] = {
         "spans": [span.name for span in spans],
         "lines": [line for line in node.lines() if line.get("event") == "call:hold"],
-        "metrics": {
-            name: value for name, value in node.scrape().items() if "call:hold" in name and "bucket" not in name
-        },
+        "metrics": metrics,
         "errors": [payload for name, payload in alice.heard if name == "error"],
         "documented": "`call:hold`" in protocol_reference(),
     }
