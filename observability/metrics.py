@@ -18,8 +18,7 @@ class EventMetrics(Observer):
     def __init__(self, instruments: Instruments, is_kept: Callable[[CallId | None], bool]) -> None:
         self._instruments = instruments
         self._is_kept = is_kept
-        self._outcomes: dict[tuple[str, str], Counter] = {}
-        self._durations: dict[str, Histogram] = {}
+        self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._queue_delay = instruments.histogram(c.EVENT_QUEUE_DELAY)
         self._received = self._sizes("in")
         self._sent = self._sizes("out")
@@ -29,13 +28,8 @@ class EventMetrics(Observer):
 
     def event_handled(self, record: EventHandled) -> None:
         """See `Observer.event_handled`."""
-        key = (record.event, record.outcome)
-        counter = self._outcomes.get(key)
-        if counter is None:
-            counter = self._outcomes[key] = self._instruments.counter(c.EVENTS_TOTAL, *key)
-            self._durations[record.event] = self._instruments.histogram(c.EVENT_DURATION, record.event)
+        counter, duration = self._children.get((record.event, record.outcome)) or self._make_children(record)
         counter.value += 1
-        duration = self._durations[record.event]
         if record.call_id is not None and self._is_kept(record.call_id):
             duration.observe_traced(record.took_s, record.call_id)
         else:
@@ -52,6 +46,12 @@ class EventMetrics(Observer):
     def message_sent(self, size_bytes: int) -> None:
         """See `Observer.message_sent`."""
         self._sent.observe(size_bytes)
+
+    def _make_children(self, record: EventHandled) -> tuple[Counter, Histogram]:
+        counter = self._instruments.counter(c.EVENTS_TOTAL, record.event, record.outcome)
+        children = counter, self._instruments.histogram(c.EVENT_DURATION, record.event)
+        self._children[record.event, record.outcome] = children
+        return children
 
     def _sizes(self, direction: str) -> Histogram:
         """The histogram of message sizes, which counts and adds up for the two counters as well."""

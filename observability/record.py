@@ -49,6 +49,7 @@ class CallRecord:
         "events_lost",
         "fault",
         "glare",
+        "is_kept",
         "marks",
         "phases",
         "reached",
@@ -65,7 +66,9 @@ class CallRecord:
         self.call = call
         self.wall_offset_ns = wall_offset_ns
         self.decision: TraceDecision | None = None
-        """What is to become of the trace; None while it is open. Written by the tracer alone."""
+        """What is to become of the trace; None while it is open."""
+        self.is_kept = False
+        """Whether the call's trace is certain to be exported, so that exemplars may point to it."""
         self.reached: dict[Milestone, float] = {}
         self.phases: list[tuple[Phase, float, float]] = []
         self.events: list[Handled] = []
@@ -83,10 +86,10 @@ class CallRecord:
         self.setup_exported = False
         """Whether the spans of the set-up are out. Written by the tracer alone."""
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether the call's trace is certain to be exported, so that exemplars may point to it."""
-        return self.decision in _KEPT
+    def decide(self, decision: TraceDecision) -> None:
+        """Say what is to become of the trace. The tracer's business."""
+        self.decision = decision
+        self.is_kept = decision in _KEPT
 
 
 _KEPT = frozenset({TraceDecision.KEPT_FAULT, TraceDecision.KEPT_SLOW, TraceDecision.KEPT_RATIO})

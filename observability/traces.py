@@ -51,7 +51,7 @@ class Tracer(CallWatcher):
     def placed(self, record: CallRecord) -> None:
         """See `CallWatcher.placed`. The ratio looks at the low 64 bits of the trace id, as the SDK's own sampler."""
         if int(record.call.id[16:], 16) < self._below:
-            record.decision = TraceDecision.KEPT_RATIO
+            record.decide(TraceDecision.KEPT_RATIO)
 
     def phase_over(self, record: CallRecord, phase: Phase, seconds: float) -> None:
         """See `CallWatcher.phase_over`."""
@@ -73,9 +73,8 @@ class Tracer(CallWatcher):
     def settled(self, record: CallRecord) -> None:
         """See `CallWatcher.settled`."""
         self._keep_failed_events(record)
-        if record.decision is None:
-            record.decision = TraceDecision.DROPPED_RATIO
-        self._instruments.counter(c.CALL_TRACES, record.decision.value).value += 1
+        decision = record.decision or TraceDecision.DROPPED_RATIO
+        self._instruments.counter(c.CALL_TRACES, decision.value).value += 1
         if record.is_kept:
             tree = SpanTree(record, self._resource)
             if not record.setup_exported:
@@ -88,7 +87,7 @@ class Tracer(CallWatcher):
 
     def _keep(self, record: CallRecord, why: TraceDecision) -> None:
         if record.decision is None:
-            record.decision = why if self._cap.take() else TraceDecision.DROPPED_CAP
+            record.decide(why if self._cap.take() else TraceDecision.DROPPED_CAP)
 
 
 class _Cap:

@@ -2,30 +2,26 @@
 
 python-socketio keeps what belongs to it: CONNECT, DISCONNECT, namespaces, binary reassembly. EVENT packets of
 the namespace `/` go to the gateway as they came. The private hooks used here are pinned with the versions of
-python-socketio and python-engineio and held by `tests/transport/test_socketio.py`; nothing else in the project
-knows them.
+python-socketio and held by the tests of `tests/interop/`; those of the engine stand in `stock_engine.py`.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import orjson
 import socketio
-from engineio.async_drivers.sanic import WebSocket as StockWebSocket
-from engineio.async_socket import AsyncSocket
-from engineio.packet import MESSAGE, NOOP, PONG
+from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
 from engineio.payload import Payload
-from sanic.exceptions import WebsocketClosed
 
 from service.domain.ids import SessionId
 from service.supervisor import Supervisor
 from service.transport.gateway import Gateway
 from service.transport.link import CloseReason
+from service.transport.stock_engine import WatchedSocket, WholeWebSocket, transport_of
 
 NAMESPACE = "/"
 MAX_PACKETS_PER_POST = 256
@@ -33,9 +29,6 @@ MAX_PACKETS_PER_POST = 256
 
 CLOSE_GRACE_S = 2.0
 """How long a client has to close its connection after it was told to, before it is closed for it."""
-
-LAST_WORDS_S = 0.02
-"""How long the next of several messages may take that came at once with the close of the connection."""
 
 _silent = logging.getLogger(f"{__name__}.engine")
 _silent.setLevel(logging.CRITICAL)  # the engine's lines carry session ids, which are keys to connections
@@ -62,91 +55,6 @@ class Json:
         return orjson.loads(text)
 
 
-def _transport_of(socket: AsyncSocket) -> str:
-    return "websocket" if socket.upgraded else "polling"
-
-
-class WholeWebSocket(StockWebSocket):  # type: ignore[misc] # python-engineio has no types
-    """The stock driver's websocket, to the last message.
-
-    When a client closes, Sanic cancels whoever reads, and what came just before is lost: the goodbye of a client
-    that says it and closes, and the `call:end` before it. `last_words` still has them.
-    """
-
-    _reading: "asyncio.Task[str | bytes] | None" = None
-
-    async def wait(self) -> str | bytes:
-        """The next message.
-
-        Raises:
-            WebsocketClosed: the connection is closed.
-        """
-        closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sock.recv_cancel = closed  # Sanic cancels it when the close frame comes or the connection is lost
-        reading = self._next()
-        await asyncio.wait((reading, closed), return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
-            raise WebsocketClosed
-        self._reading = None
-        return reading.result()
-
-    async def last_words(self) -> AsyncIterator[str | bytes]:
-        """What has arrived and was not read before the connection was closed."""
-        while True:
-            reading = self._next()
-            await asyncio.wait((reading,), timeout=LAST_WORDS_S)
-            if not reading.done():
-                reading.cancel()
-                return
-            self._reading = None
-            yield reading.result()
-
-    def _next(self) -> "asyncio.Task[str | bytes]":
-        if self._reading is None:
-            self._reading = asyncio.ensure_future(self._sock.assembler.get())
-        return self._reading
-
-
-class WatchedSocket(AsyncSocket):  # type: ignore[misc] # python-engineio has no types
-    """A socket of the stock engine that tells of its upgrade and of answered heartbeats.
-
-    The engine makes its sockets itself; each is turned into one of these as soon as it is there.
-    """
-
-    told = False
-    """Whether the gateway has heard of this connection, as a link or as a refusal."""
-
-    link: "SocketLink | None" = None
-    websocket: WholeWebSocket | None = None
-
-    def __setattr__(self, name: str, value: object) -> None:
-        was_polling = name == "upgraded" and value and not self.upgraded and self.connected
-        super().__setattr__(name, value)
-        if was_polling and self.link is not None:
-            self.link.upgraded()
-
-    async def receive(self, pkt: EnginePacket) -> None:
-        """Time the answer to a ping, then go on as before."""
-        if pkt.packet_type == PONG and self.last_ping and self.link is not None:
-            self.link.answered_ping(_transport_of(self), time.time() - self.last_ping)
-        await super().receive(pkt)
-
-    async def _websocket_handler(self, ws: WholeWebSocket) -> None:
-        self.websocket = ws
-        await super()._websocket_handler(ws)
-
-    async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
-        """Hear a client out that has closed its websocket, then go on as before."""
-        try:
-            if reason == self.server.reason.TRANSPORT_CLOSE and self.websocket is not None and not self.closing:
-                async for message in self.websocket.last_words():
-                    await self.receive(EnginePacket(encoded_packet=message))
-        finally:
-            await super().close(wait=wait, abort=abort, reason=reason)
-            if not self.upgraded:
-                self.queue.put_nowait(EnginePacket(NOOP))  # answers a poll that is still open
-
-
 class SocketLink:
     """`service.transport.link.Link` on a socket of the stock engine."""
 
@@ -169,7 +77,7 @@ class SocketLink:
         """See `Link.transport`."""
         socket = self._server.eio.sockets.get(self.engine_id)
         if socket is not None:
-            self._transport = _transport_of(socket)
+            self._transport = transport_of(socket)
         return self._transport
 
     def upgraded(self) -> None:
@@ -332,7 +240,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
         socket = self.eio.sockets.get(eio_sid)
         if eio_sid in self._engines and socket is not None and not socket.told:
             socket.told = True
-            self.gateway.refused(_transport_of(socket), result)
+            self.gateway.refused(transport_of(socket), result)
 
     def _protocol_error(self, eio_sid: str) -> None:
         session = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
