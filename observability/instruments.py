@@ -22,22 +22,8 @@ from observability.catalogue import ERROR_TYPES_AT_MOST, OTHER, Kind, Metric
 LabelValues = tuple[str, ...]
 
 
-class Counter:
-    """Counts up. Add to `value`, never a negative number; or `read` what something else counts anyway."""
-
-    __slots__ = ("read", "value")
-
-    def __init__(self) -> None:
-        self.value = 0.0
-        self.read: Callable[[], float] | None = None
-
-    def now(self) -> float:
-        """The count at this moment."""
-        return self.value if self.read is None else self.read()
-
-
-class Gauge:
-    """Goes up and down. Set `value`, or `read` for what is looked up at each scrape."""
+class _Number:
+    """One value: move `value`, or set `read` for what something else knows and is looked up at each scrape."""
 
     __slots__ = ("read", "value")
 
@@ -48,6 +34,18 @@ class Gauge:
     def now(self) -> float:
         """The value at this moment."""
         return self.value if self.read is None else self.read()
+
+
+class Counter(_Number):
+    """Counts up. Never add a negative number."""
+
+    __slots__ = ()
+
+
+class Gauge(_Number):
+    """Goes up and down."""
+
+    __slots__ = ()
 
 
 class Histogram:

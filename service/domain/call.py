@@ -195,15 +195,10 @@ def due(call: Call, now: float) -> Event | None:
 
 
 def _role(call: Call, event: Event) -> Role | None:
+    """Who causes the event. A stranger has no role, as the server has none, and none of its events has a row."""
     if isinstance(event, Returned):
-        role = call.role_of_user(event.user)
-    elif isinstance(event, PartyEvent):
-        role = call.role_of(event.by)
-    else:
-        return None
-    if role is None:
-        raise IllegalEventError(call, event)
-    return role
+        return call.role_of_user(event.user)
+    return call.role_of(event.by) if isinstance(event, PartyEvent) else None
 
 
 # --- What a row does ---------------------------------------------------------------------------------------

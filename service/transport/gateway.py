@@ -111,8 +111,7 @@ class Gateway:
             return
         lasted = self._now() - client.opened_at_s
         self._observer.link_closed(LinkClosed(session, client.link.transport, reason.value, lasted))
-        goodbye = reason is CloseReason.GOODBYE
-        client.lane.submit(lambda: self._control.left(client.session, goodbye=goodbye), force=True)
+        client.lane.submit(lambda: self._leave(client, goodbye=reason is CloseReason.GOODBYE), force=True)
 
     # --- what the router calls ----------------------------------------------------------------------------
 
@@ -140,6 +139,12 @@ class Gateway:
     def _send(self, client: _Client, packet: bytes) -> None:
         client.link.send(packet)
         self._observer.message_sent(len(packet))
+
+    async def _leave(self, client: _Client, *, goodbye: bool) -> None:
+        try:
+            await self._control.left(client.session, goodbye=goodbye)
+        except Exception as error:  # noqa: BLE001 - the gateway's guard: the engine must not see what fails here
+            _log.error("leaving failed: %s", type(error).__name__, exc_info=error)
 
     # --- one event ----------------------------------------------------------------------------------------
 

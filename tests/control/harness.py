@@ -40,8 +40,10 @@ class Heard(NamedTuple):
 class Rig:
     """A node without a transport."""
 
-    def __init__(self, *, ring_s: float = 30.0, grace_s: float = 0.0, directory: Directory | None = None) -> None:
-        numbers = itertools.count(1)
+    def __init__(
+        self, *, ring_s: float = 30.0, grace_s: float = 0.0, directory: Directory | None = None, first_call: int = 1
+    ) -> None:
+        numbers = itertools.count(first_call)
         self.clock = ManualClock(start_s=1000.0)
         self.directory = directory or MemoryDirectory()
         self.watch = Watch()

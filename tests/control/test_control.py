@@ -394,6 +394,7 @@ class RacingDirectory(MemoryDirectory):
     def __init__(self) -> None:
         super().__init__()
         self.first: list[Call] = []
+        self.joining: list[tuple[UserId, SessionId]] = []
         self.refusing = False
 
     async def commit(self, call: Call, preconditions: Sequence[Precondition]) -> None:
@@ -402,6 +403,8 @@ class RacingDirectory(MemoryDirectory):
             raise ConflictError
         if self.first:
             await super().commit(self.first.pop(), ())
+        if self.joining:
+            await self.seat(*self.joining.pop())
         await super().commit(call, preconditions)
 
 
@@ -432,6 +435,50 @@ async def test_a_decision_on_an_old_version_is_made_again() -> None:
     assert outcome.confirmation.reason is Reason.HANGUP  # a cancel before, a hang-up now
 
 
+async def test_of_two_callers_of_one_user_one_wins_and_the_other_is_told() -> None:
+    directory = RacingDirectory()
+    rig = Rig(directory=directory)
+    alice, bob = await both(rig)
+    carol = await rig.join("carol")
+    theirs = await call_of_another_node(carol, bob)
+    directory.first = [theirs]
+    rig.heard.clear()
+    with pytest.raises(UserNotAvailableError):
+        await rig.ask(alice, Initiate(BOB, Media.AUDIO))
+    assert list(await directory.live_calls()) == [theirs]
+    assert rig.heard == []
+
+
+@pytest.mark.parametrize(("moved", "error"), [(ALICE, NotJoinedError), (BOB, None)])
+async def test_a_call_is_placed_only_between_the_sockets_that_it_was_decided_on(
+    moved: UserId, error: type[SignallingError] | None
+) -> None:
+    """Another socket joins just before the commit: the caller's is out, the callee's new one is rung."""
+    directory = RacingDirectory()
+    rig = Rig(directory=directory)
+    alice, bob = await both(rig)
+    directory.joining = [(moved, SessionId(f"{moved}-2"))]
+    rig.connected.add(SessionId(f"{moved}-2"))
+    if error is not None:
+        with pytest.raises(error):
+            await rig.ask(alice, Initiate(BOB, Media.AUDIO))
+        assert rig.heard == []
+    else:
+        await rig.ask(alice, Initiate(BOB, Media.AUDIO))
+        assert rig.take(bob) == []
+        assert {heard.session for heard in rig.heard} == {alice.id, SessionId("bob-2")}
+
+
+async def test_a_caller_who_is_called_by_a_third_in_the_same_moment_is_engaged() -> None:
+    directory = RacingDirectory()
+    rig = Rig(directory=directory)
+    alice, _bob = await both(rig)
+    carol = await rig.join("carol")
+    directory.first = [await call_of_another_node(carol, alice)]
+    with pytest.raises(AlreadyInCallError):
+        await rig.ask(alice, Initiate(BOB, Media.AUDIO))
+
+
 async def test_glare_between_nodes_is_one_call() -> None:
     directory = RacingDirectory()
     rig = Rig(directory=directory)
@@ -444,7 +491,7 @@ async def test_glare_between_nodes_is_one_call() -> None:
 
 
 async def call_of_another_node(caller: Session, callee: Session) -> Call:
-    other = Rig()
+    other = Rig(first_call=100)
     for session in (caller, callee):
         assert session.user is not None
         other.connected.add(session.id)

@@ -245,3 +245,18 @@ async def test_a_handled_event_names_its_call() -> None:
     node.say(alice, "call:initiate", {"to": "bob", "callType": "audio"})
     node.say(alice, "ice:candidate", {"to": "bob", "candidate": None})
     assert [event.call_id for event in node.watch.events[-2:]] == ["0" * 31 + "1"] * 2
+
+
+async def test_a_leave_that_fails_is_logged_and_harmless(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = Node()
+    alice = node.join("alice")
+
+    async def broken(user: UserId, session: SessionId) -> bool:
+        raise RuntimeError("the directory is on fire")
+
+    monkeypatch.setattr(node.rig.directory, "vacate", broken)
+    node.gateway.closed(alice.id, CloseReason.TRANSPORT_LOST)
+    assert "leaving failed: RuntimeError" in caplog.text
+    assert len(node.gateway) == 0
