@@ -15,6 +15,8 @@ from grafana.yamltext import Commented, document
 ENVIRONMENT = "environment"
 """The external label that tells installations apart. Where nobody sets it, it is equal everywhere."""
 JOB = "job"
+SAME_NODES = (ENVIRONMENT, JOB)
+"""The job alone would not do: it has the same name in every installation."""
 
 
 class Receiver(NamedTuple):
@@ -48,7 +50,7 @@ ALL_DOWN = (_is("SignallingDown"), 'scope="all"')
 BLOCKED = (_is("EventLoopStalled"), 'symptom="blocked"')
 INHIBITIONS = (
     Inhibition(
-        "Without a node nothing else can work.", ALL_DOWN, (_is("NoCalls", "ConnectionsCollapsed", FAST),), (JOB,)
+        "Without a node nothing else can work.", ALL_DOWN, (_is("NoCalls", "ConnectionsCollapsed", FAST),), SAME_NODES
     ),
     Inhibition("The probe has a job of its own.", ALL_DOWN, (_is("ProbeFailing"),), (ENVIRONMENT,)),
     Inhibition("A blocked node answers no probe.", BLOCKED, (_is("ProbeFailing"),), (ENVIRONMENT,)),
@@ -56,22 +58,22 @@ INHIBITIONS = (
         "A blocked node makes calls slow, then impossible.",
         (_is("EventLoopStalled"),),
         (_is("RingDeliverySlow", "SetupSlow", "NoCalls"),),
-        (JOB,),
+        SAME_NODES,
     ),
     Inhibition(
         "Who is not connected does not call, and comes back all at once.",
         (_is("ConnectionsCollapsed"),),
         (_is("NoCalls", "ReconnectStorm"),),
-        (JOB,),
+        SAME_NODES,
     ),
-    Inhibition("The page is about the same budget.", (_is(FAST),), (_is(SLOW),), (JOB, "slo")),
+    Inhibition("The page is about the same budget.", (_is(FAST),), (_is(SLOW),), (*SAME_NODES, "slo")),
     Inhibition(
         "The page is about the same delay.",
         (_is(FAST), 'slo="ring_delivery"'),
         (_is("RingDeliverySlow"),),
-        (JOB,),
+        SAME_NODES,
     ),
-    Inhibition("The page is about the same delay.", (_is(FAST), 'slo="call_setup"'), (_is("SetupSlow"),), (JOB,)),
+    Inhibition("The page is about the same delay.", (_is(FAST), 'slo="call_setup"'), (_is("SetupSlow"),), SAME_NODES),
 )
 
 

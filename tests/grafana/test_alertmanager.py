@@ -1,12 +1,9 @@
 """Who is told, and who is not: the routes as amtool walks them, the inhibitions in a real Alertmanager."""
 
-import contextlib
 import json
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,11 @@ from grafana import alertmanager
 from grafana.alertmanager import INHIBITIONS, RECEIVERS
 from grafana.alerts import GROUPS
 from grafana.slo_alerts import FAST, SLOW
+from tests.grafana.processes import running_alertmanager, until
 from tests.support.needs import need_program
-from tests.support.server import free_port
 
 ALERTS = [alert for group in GROUPS for alert in group.alerts]
 PAGES = {alert.name for alert in ALERTS if alert.severity == "page"}
-DEADLINE_S = 30.0
 UNSET: dict[str, str] = {}
 
 
@@ -144,33 +140,19 @@ SCENES: tuple[tuple[str, list[dict[str, str]], set[str]], ...] = (
         ],
         {"SignallingDown", "ProbeFailing"},
     ),
+    (
+        "another installation, whose job has the same name as everywhere",
+        [
+            alert("SignallingDown", scope="all", environment="staging"),
+            alert("NoCalls", environment="production"),
+            alert("ConnectionsCollapsed", environment="staging"),
+            alert("ReconnectStorm", environment="production"),
+            alert(FAST, slo="connects", window="1h", environment="staging"),
+            alert(SLOW, slo="connects", window="1d", environment="production"),
+        ],
+        {"SignallingDown", "NoCalls", "ReconnectStorm", SLOW},
+    ),
 )
-
-
-@contextlib.contextmanager
-def running_alertmanager(configuration: Path, directory: Path) -> Iterator[str]:
-    program = need_program("prometheus-alertmanager", "prometheus-alertmanager")
-    url = f"http://127.0.0.1:{free_port()}"
-    arguments = [
-        f"--config.file={configuration}",
-        f"--storage.path={directory}",
-        f"--web.listen-address={url.removeprefix('http://')}",
-        "--cluster.listen-address=",
-    ]
-    process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: get(f"{url}/-/ready") is not None)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-def until(holds: Any) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def get(url: str) -> Any:

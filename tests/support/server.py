@@ -10,13 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.needs import ROOT
 
 START_TIMEOUT_S = 30.0
+SERVE = ("-m", "service", "serve")
 
 
 class Server(NamedTuple):
@@ -47,15 +48,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_server(directory: Path, **settings: str) -> Iterator[Server]:
+def running_server(directory: Path, command: Sequence[str] = SERVE, **settings: str) -> Iterator[Server]:
     """Start a server with these settings, wait until it is ready, and stop it afterwards."""
-    port, metrics_port = free_port(), free_port()
+    port = int(settings.get("PORT") or free_port())
+    metrics_port = int(settings.get("METRICS_PORT") or free_port())
     addresses = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(metrics_port)}
     environment = {**os.environ, **addresses, **settings}
     log = directory / f"server-{port}.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
+            [sys.executable, *command],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,
