@@ -78,6 +78,13 @@ def increase(
     return _over("increase", metric, *by, window=window, offset=offset, scope=scope, **labels)
 
 
+def appeared(metric: Metric, *by: str, window: str = WINDOW, scope: str = NODES, **labels: Values) -> str:
+    """How often in the window, for series that begin with their first event: `increase` does not see that one."""
+    _need(metric, Kind.COUNTER)
+    series = selector(metric, scope=scope, labels=labels)
+    return aggregate("sum", f"({series} unless {series} offset {window}) or increase({series}[{window}])", *by)
+
+
 def _over(
     function: str, metric: Metric, *by: str, window: str, offset: str = "", scope: str = NODES, **labels: Values
 ) -> str:

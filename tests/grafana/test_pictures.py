@@ -1,32 +1,49 @@
 """A real server, real calls, a real Prometheus: the dashboards' queries get answers, and a picture is made of them."""
 
+import asyncio
 import contextlib
-import re
+import math
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import yaml
+import socketio
 
+from grafana.alert_types import JOB, PROBE_JOB
 from grafana.build import GENERATED
 from grafana.pictures.__main__ import main
 from grafana.pictures.prometheus import PrometheusError, Source
+from tests.grafana import shorter
 from tests.grafana.boards import BOARDS, Json, panels
+from tests.grafana.processes import SCRAPE_S, Prometheus, until
+from tests.observability.collector import Collector
 from tests.support.needs import ROOT, need_program
 from tests.support.server import free_port, running_server
+from tests.synthetic.support import started
 
-DEADLINE_S = 60
-SCRAPE_S = 1
-SIMULATION = ("--rate", "5", "--duration", "6", "--speed", "20", "--mix", "answered=1")
-NOT_HERE = ("ALERTS", "offset 1w", "signalling_probe", "signalling:")
-"""Parts of queries that ask for what this Prometheus has not: rules, a probe, last week."""
-NOTHING_WRONG = re.compile(r"> 0\)?$")
-"""The end of a query that has an answer only when something is wrong."""
+MIX = "answered=60,rejected=8,unanswered=6,cancelled=8,busy=8,lost=5,failed=5"
+SIMULATION = ("--rate", "8", "--duration", "9", "--speed", "20", "--mix", MIX)
+PROBE = ("--interval", "1", "--timeout", "5")
+SEEN = (
+    "sum(rate(signalling_calls_ended_total[30s] offset 2s)) > 0",
+    "signalling:sdt_seconds:mean_rate5m offset 2s > 0",
+    'sum(rate(signalling_events_total{outcome!="ok"}[30s] offset 2s)) > 0',
+)
+"""What must have been so two seconds ago: the last point of a graph is up to one step old."""
+SETTINGS = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "TRACE_RATIO": "1", "OTEL_BSP_SCHEDULE_DELAY": "200"}
+LONGEST_S = 60
+SILENT = {
+    " offset 1w)": "A week ago there was nothing.",
+    'outcome="internal"}[$__rate_interval])) > 0': "No handler failed.",
+    "signalling_event_exceptions_total": "No handler raised.",
+    "signalling_observer_failures_total": "No observer raised.",
+    'alertname!="Watchdog"}': "No alert fires.",
+}
+"""Queries that rightly have no answer where all is well, by a part of them, and why."""
 
 
 class Watched(NamedTuple):
@@ -35,84 +52,83 @@ class Watched(NamedTuple):
     url: str
     start: float
 
+    def source(self) -> Source:
+        return Source(self.url, self.start, time.time(), SCRAPE_S)
+
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    need_program("prometheus", "prometheus")
     folder = tmp_path_factory.mktemp("watched")
     start = time.time()
-    with running_server(folder) as server, _prometheus(folder, server.metrics_url) as url:
-        subprocess.run(
-            [sys.executable, "-m", "service", "simulate", "--url", server.url, *SIMULATION],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            timeout=DEADLINE_S,
-        )
-        _until(lambda: _ended(url, start) > 0)
-        yield Watched(url, start)
+    prometheus = Prometheus(folder)
+    shorter.write_rules(GENERATED / "prometheus", prometheus.rules)
+    with contextlib.closing(Collector()) as collector, contextlib.ExitStack() as stack:
+        server = stack.enter_context(running_server(folder, **SETTINGS, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url))
+        port = str(free_port())
+        probe = ("probe", "--url", server.url, "--metrics-port", port, *PROBE)
+        stack.enter_context(started(*probe))
+        stack.enter_context(prometheus.running())
+        prometheus.watch({JOB: server.metrics_url, PROBE_JOB: f"http://127.0.0.1:{port}/metrics"})
+        signalling = [sys.executable, "-m", "service", "simulate", "--url", server.url, *SIMULATION]
+        subprocess.run(signalling, cwd=ROOT, check=True, capture_output=True, timeout=LONGEST_S)
+        asyncio.run(_refused(server.url))
+        until(lambda: all(map(prometheus.ask, SEEN)), "calls have ended, and the rules have seen it")
+        yield Watched(prometheus.url, start)
 
 
-def _ended(url: str, start: float) -> float:
-    found = Source(url, start, time.time(), SCRAPE_S).instant("sum(rate(signalling_calls_ended_total[30s]))")
-    return found[0].last or 0 if found else 0
-
-
-@contextlib.contextmanager
-def _prometheus(folder: Path, target: str) -> Iterator[str]:
-    config = {
-        "global": {"scrape_interval": f"{SCRAPE_S}s"},
-        "scrape_configs": [
-            {"job_name": "signalling", "static_configs": [{"targets": [target.split("/")[2]]}]},
-        ],
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [need_program("prometheus", "prometheus"), f"--config.file={folder}/prometheus.yml"]
-    command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address={url.removeprefix('http://')}"]
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _until(lambda: _answers(f"{url}/-/ready"))
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - loopback
-        return bool(answer.status == 200)
-    return False
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+async def _refused(url: str) -> None:
+    """Simulated calls ask for nothing that is refused; real clients do."""
+    client = socketio.AsyncClient()
+    await client.connect(url, transports=["websocket"])
+    for name, payload in (("call:initiate", {"to": "otto", "callType": "audio"}), ("call:end", {}), ("call:rign", {})):
+        assert not (await client.call(name, payload))["ok"]
+    await client.disconnect()
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: str(board["uid"]))
-def test_every_panel_has_an_answer(watched: Watched, board: Json) -> None:
-    source = Source(watched.url, watched.start, time.time(), SCRAPE_S)
+def test_every_panel_and_variable_has_an_answer(watched: Watched, board: Json) -> None:
+    source = watched.source()
     source.choose(board["templating"]["list"])
-    assert source.variables["$job"] == "signalling"
+    assert source.variables["$job"] == JOB
     empty = [
         f"{panel['title']}: {target['expr']}"
         for panel in panels(board)
         for target in panel["targets"]
-        if not source.ask(target) and not _may_be_empty(target["expr"])
+        if _is_empty(source, target) and not _may_be_empty(target["expr"])
     ]
     assert empty == []
 
 
+def _is_empty(source: Source, target: Json) -> bool:
+    """Whether people would see nothing: no series, or nothing in them that is a number."""
+    return all(series.last is None or math.isnan(series.last) for series in source.ask(target))
+
+
 def _may_be_empty(expr: str) -> bool:
-    return any(part in expr for part in NOT_HERE) or NOTHING_WRONG.search(expr) is not None
+    return any(part in expr for part in SILENT)
+
+
+@pytest.mark.parametrize("part", SILENT)
+def test_what_may_be_empty_is_still_asked(part: str) -> None:
+    assert any(part in target["expr"] for board in BOARDS for panel in panels(board) for target in panel["targets"])
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: str(board["uid"]))
+def test_every_annotation_is_understood(watched: Watched, board: Json) -> None:
+    source = watched.source()
+    source.choose(board["templating"]["list"])
+    empty = [
+        annotation["name"]
+        for annotation in board["annotations"]["list"]
+        if not source.range(annotation["target"]["expr"]) and not _may_be_empty(annotation["target"]["expr"])
+    ]
+    assert empty == []
 
 
 def test_phases_and_events_are_timed(watched: Watched) -> None:
     (board,) = (board for board in BOARDS if board["uid"] == "signalling-calls")
-    source = Source(watched.url, watched.start, time.time(), SCRAPE_S)
+    source = watched.source()
     source.choose(board["templating"]["list"])
     for title in ("Ring delivery", "Ringing", "Negotiation", "Media", "Set-up, our part", "Set-up without ringing"):
         (panel,) = (panel for panel in panels(board) if panel["title"] == title)
@@ -136,7 +152,7 @@ def _generated() -> list[Path]:
 
 def test_a_query_that_prometheus_refuses_is_an_error(watched: Watched) -> None:
     with pytest.raises(PrometheusError, match="parse error"):
-        Source(watched.url, watched.start, time.time(), SCRAPE_S).instant("sum(")
+        watched.source().instant("sum(")
 
 
 def test_no_prometheus_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
