@@ -267,7 +267,7 @@ TRACE_SPANS = _counter(
 OBSERVER_FAILURES = _counter(
     "observer_failures_total",
     "Observers that raised and were taken out; each is a bug.",
-    observer=("event_metrics", "call_ledger", "call_metrics", "call_traces", "log"),
+    observer=("event_metrics", "call_ledger", "call_metrics", "call_traces", "call_log", "failure_log"),
 )
 
 # --- the synthetic caller (`signalling probe`, a process of its own) ---

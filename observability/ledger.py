@@ -68,6 +68,11 @@ class Ledger(Observer):
         record = self._records.get(call_id) if call_id is not None else None
         return record is not None and record.is_kept
 
+    def keep_none(self) -> None:
+        """The traces of live calls will not be exported after all."""
+        for record in self._records.values():
+            record.is_kept = False
+
     def close(self) -> None:
         """Tell now what would be told later, because the process ends."""
         for record in tuple(self._records.values()):

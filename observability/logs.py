@@ -21,6 +21,7 @@ from observability.spans import root_span_id
 from service.domain.ids import CallId
 from service.ports import Clock, EventHandled, Observer
 
+LEVELS = ("debug", "info", "warning", "error")
 FLUSH_S = 0.1
 MAX_FAILURE_LINES_PER_S = 50
 """Refused events that get a line of their own; the rest of that second is counted in one."""
@@ -30,16 +31,23 @@ _TRACE_ID = re.compile("[0-9a-f]{32}")
 
 
 class LogWriter:
-    """Writes lines in order. `people` chooses the readable form."""
+    """Writes lines that are at least as severe as `level`, in order. `people` chooses the readable form."""
 
-    def __init__(self, stream: TextIO, clock: Clock, *, people: bool) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, *, level: str, people: bool) -> None:
+        self._levels = frozenset(LEVELS[LEVELS.index(level) :])
         self._stream = stream
         self._clock = clock
         self._render = readable if people else as_json
         self._waiting: list[Line] = []
 
+    def writes(self, level: str) -> bool:
+        """Whether lines of this level are written."""
+        return level in self._levels
+
     def write(self, line: Line) -> None:
-        """Write a line within `FLUSH_S`."""
+        """Write a line within `FLUSH_S`, if its level asks for it."""
+        if line["level"] not in self._levels:
+            return
         self._waiting.append({"time": time.time(), **line})
         if len(self._waiting) == 1:
             self._clock.call_at(self._clock.now() + FLUSH_S, self.flush)

@@ -55,12 +55,12 @@ class Telemetry:
         configure_logging(options.log_stream, options.log_level, people=people)
         self.instruments = Instruments(c.SERVER_METRICS)
         self.registry = _registry(self.instruments)
-        self._log = LogWriter(options.log_stream, clock, people=people)
+        self._log = LogWriter(options.log_stream, clock, level=options.log_level, people=people)
         self._exposition = _expose(options, self.registry)
         exporter = exporter or _exporter(options.otlp_endpoint)
         self._pipeline = Pipeline(exporter, self.instruments) if exporter is not None else None
         self.ledger = Ledger(self._call_watchers(options, clock).front, clock, time.time_ns)
-        self.fanout = Fanout(Observer, self._observers(options, clock), self._on_failure)
+        self.fanout = Fanout(Observer, self._observers(clock), self._on_failure)
         self.observer: Observer = self.fanout.front
         self._loop_watch = LoopWatch(clock, self.instruments)
         self._gc_watch = GcWatch(self.instruments)
@@ -117,23 +117,23 @@ class Telemetry:
                 now=clock.now,
             )
         watchers["call_metrics"] = CallMetrics(self.instruments)
-        if _logs_info(options.log_level):
-            watchers["log"] = CallLog(self._log.write)
+        if self._log.writes("info"):
+            watchers["call_log"] = CallLog(self._log.write)
         return Fanout(CallWatcher, watchers, self._on_failure)
 
-    def _observers(self, options: TelemetryOptions, clock: Clock) -> dict[str, Observer]:
-        observers: dict[str, Observer] = {
+    def _observers(self, clock: Clock) -> dict[str, Observer]:
+        return {
             "call_ledger": self.ledger,
             "event_metrics": EventMetrics(self.instruments, self.ledger.is_kept),
+            "failure_log": FailureLog(self._log.write, clock.now),
         }
-        if _logs_info(options.log_level):
-            observers["log"] = FailureLog(self._log.write, clock.now)
-        return observers
 
     def _look_up(self, metric: c.Metric, read: Callable[[], float]) -> None:
         self.instruments.gauge(metric).read = read
 
     def _on_failure(self, name: str) -> None:
+        if name == "call_traces":
+            self.ledger.keep_none()  # nothing is exported any more, so no exemplar may point to it
         self.instruments.counter(c.OBSERVER_FAILURES, name).value += 1
 
 
@@ -166,7 +166,3 @@ def _resource() -> Resource:
     if not os.environ.get("OTEL_SERVICE_NAME"):
         facts["service.name"] = "hellotalk-signalling"
     return Resource.create(facts)
-
-
-def _logs_info(level: str) -> bool:
-    return level in ("debug", "info")

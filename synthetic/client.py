@@ -25,6 +25,9 @@ ENDINGS = ("call:ended", "call:rejected")
 INBOX_LIMIT = 256
 """Events that wait to be expected. A call brings about 20; older ones are dropped."""
 
+DISCONNECT = "1"
+"""The Socket.IO packet that says goodbye to the namespace `/`."""
+
 MAX_TRIES = 3
 CLOSE_TIMEOUT_S = 2.0
 MAX_PACKETS_PER_POLL = 256
@@ -180,6 +183,8 @@ class Client:
             self._forget()
             with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await socket.eio.send(DISCONNECT)
+                    await socket.eio.queue.join()  # `disconnect` alone closes a websocket before its packet is out
                     await socket.disconnect()
         await self.cut()
 

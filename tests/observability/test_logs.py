@@ -1,4 +1,5 @@
 import io
+import json
 import logging
 import re
 
@@ -73,7 +74,7 @@ async def test_an_event_that_we_failed_is_an_error_without_the_exceptions_text(
 
 def test_lines_wait_a_moment_and_are_written_together() -> None:
     clock, stream = ManualClock(), io.StringIO()
-    writer = LogWriter(stream, clock, people=False)
+    writer = LogWriter(stream, clock, level="info", people=False)
     writer.write({"level": "info", "message": "one"})
     writer.write({"level": "info", "message": "two"})
     assert stream.getvalue() == ""
@@ -81,6 +82,16 @@ def test_lines_wait_a_moment_and_are_written_together() -> None:
     assert stream.getvalue().count("\n") == 2
     writer.flush()
     assert stream.getvalue().count("\n") == 2
+
+
+def test_lines_below_the_level_are_not_written() -> None:
+    stream = io.StringIO()
+    writer = LogWriter(stream, ManualClock(), level="warning", people=False)
+    for level in ("debug", "info", "warning", "error"):
+        writer.write({"level": level, "message": level})
+    writer.flush()
+    assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == ["warning", "error"]
+    assert (writer.writes("info"), writer.writes("error")) == (False, True)
 
 
 def test_the_form_for_people() -> None:

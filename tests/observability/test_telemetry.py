@@ -4,6 +4,7 @@ from observability.catalogue import Milestone
 from observability.ledger import Ledger
 from observability.metrics import CallMetrics
 from observability.record import CallRecord
+from observability.traces import Tracer
 from service.ports import CallStepped
 from tests.observability.node import ObservedNode
 
@@ -64,3 +65,19 @@ async def test_what_is_looked_up_at_each_scrape() -> None:
     assert "ready" not in seen
     assert (seen["draining"], seen["users_online"]) == (1, 2)
     assert any(name.startswith("build_info{") for name in seen)
+
+
+async def test_exemplars_end_with_the_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: Tracer, _record: CallRecord) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Tracer, "setup_settled", broken)
+    node = ObservedNode()
+    alice, bob = node.join("alice"), node.join("bob")
+    call_id = await node.connected_call(alice, bob, ("alice", "bob"))
+    await node.passes(2)
+    before = node.openmetrics().count(call_id)
+    alice.say("call:end", callId=call_id)
+    after = node.openmetrics().count(call_id)
+    node.close()
+    assert before == after > 0

@@ -1,5 +1,7 @@
 import asyncio
+import re
 
+import aiohttp
 import pytest
 from engineio import base_client
 
@@ -47,6 +49,22 @@ async def test_a_goodbye_ends_the_call_at_once(quick_server: Server, transports:
     assert (await caller.expect("call:ended", timeout_s=TIMEOUT_S)).data["code"] == "connection_lost"
     assert caller.call_id is None
     await caller.say_goodbye()
+
+
+async def goodbyes(server: Server) -> float:
+    async with aiohttp.ClientSession() as http, http.get(server.metrics_url) as answer:
+        (counted,) = re.findall(r'(?m)^signalling_disconnects_total\{reason="goodbye"\} (\S+)$', await answer.text())
+    return float(counted)
+
+
+@TRANSPORTS
+async def test_a_goodbye_arrives_as_one(quick_server: Server, transports: tuple[str, ...]) -> None:
+    before = await goodbyes(quick_server)
+    for number in range(5):
+        await (await joined(quick_server, f"polite-{number}", transports)).say_goodbye()
+    async with asyncio.timeout(TIMEOUT_S):
+        while await goodbyes(quick_server) < before + 5:
+            await asyncio.sleep(0.01)
 
 
 async def test_refusals_are_raised_and_counted_once(quick_server: Server) -> None:
