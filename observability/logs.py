@@ -91,7 +91,10 @@ def _second(second: int) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """Gives lines of `logging` the same form. Of exceptions it keeps the type and the stack, never the text."""
+    """Gives lines of `logging` the same form. Of exceptions it keeps the type and the stack, never the text.
+
+    A record with a `call_id` (`extra`) gets the ids of that call's trace.
+    """
 
     def __init__(self, *, people: bool) -> None:
         super().__init__()
@@ -104,6 +107,7 @@ class LineFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             "logger": record.name,
+            **_ids(getattr(record, "call_id", None)),
         }
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]

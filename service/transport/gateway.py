@@ -172,7 +172,8 @@ class Gateway:
             return
         except Exception as unknown:  # noqa: BLE001 - the gateway's guard: a failing event must not end the socket
             error, refusal = unknown, InternalError()
-            _log.error("event %s failed: %s", packet.event, type(unknown).__name__, exc_info=unknown)
+            told = {"call_id": call_id}
+            _log.error("event %s failed: %s", packet.event, type(unknown).__name__, exc_info=unknown, extra=told)
         else:
             call_id = outcome.call_id
             self._acknowledge(client, packet, outcome.confirmation)

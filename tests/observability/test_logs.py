@@ -63,11 +63,12 @@ async def test_an_event_that_we_failed_is_an_error_without_the_exceptions_text(
     private = "something of a user's"
     alice = node.join("alice")
     with monkeypatch.context() as patch:
-        patch.setattr(node.service.directory, "presence", broken)
-        alice.say("user:status", userId="bob")
+        patch.setattr(node.service.directory, "load", broken)
+        alice.say("call:end", callId="f" * 32)
     trace, line = node.lines()
     assert (line["level"], line["message"], line["error_type"]) == ("error", "event failed", "LookupError")
     assert (trace["logger"], trace["error_type"]) == ("service.transport.gateway", "LookupError")
+    assert trace["trace_id"] == line["trace_id"] == "f" * 32
     assert "in broken" in trace["exception"]
     assert private not in node.stream.getvalue()
 
