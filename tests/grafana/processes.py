@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from tests.support.needs import need_program
 from tests.support.server import free_port
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 SCRAPE_S = 1
 STOP_S = 30.0
 
@@ -55,7 +56,7 @@ class Prometheus:
         for job, target in jobs.items():
             address = urllib.parse.urlsplit(target).netloc
             up = f'up{{job="{job}",instance="{address}"}} == 1'
-            until(lambda up=up: self.ask(up), f"{up}")  # type: ignore[misc]
+            until(partial(self.ask, up), up)
 
     def ask(self, expr: str) -> list[dict[str, Any]]:
         """What a query gives now."""

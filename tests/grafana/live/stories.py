@@ -50,7 +50,7 @@ class Stand(NamedTuple):
             last = self.webhook.last(self.name)
             return all(last.get(alert) == status for alert in alerts)
 
-        until(heard, f"{self.name}: {status}: {alerts}; prometheus: {self.prometheus.rules}")
+        until(heard, f"{self.name}: {status}: {alerts}")
 
 
 class Story(NamedTuple):
