@@ -216,7 +216,7 @@ _TELEMETRY: tuple[Panel, ...] = (
         Why(
             "Which traces can I expect to find?",
             "`dropped_cap`: more failed calls than traces may be kept; what you find is a sample.",
-            "No trace for a call id? `dropped_ratio` says why. The debug list keeps every call of a user.",
+            "No trace for a call id? `dropped_ratio` says why. TRACE_RATIO=1 keeps every call.",
         ),
         Target(rate(c.CALL_TRACES, "decision"), "{{decision}}"),
         "suffix: calls/s",
@@ -240,7 +240,7 @@ _TELEMETRY: tuple[Panel, ...] = (
         Why(
             "Which share of the calls of 5 minutes has a trace?",
             "Near 0 while calls fail.",
-            "The sampling ratio and the cap are settings.",
+            "TRACE_RATIO is the share of good calls. The cap on bad ones is fixed, so that an outage floods nobody.",
         ),
         Target(ratio(rate(c.CALL_TRACES, window=NOW, decision=KEPT), rate(c.CALL_TRACES, window=NOW))),
         "percentunit",
