@@ -94,7 +94,7 @@ _NOW: tuple[Panel, ...] = (
         Why(
             "Do clients send events that we do not know?",
             "More than a trickle: a newer client against an older server, or somebody probing.",
-            "Was a client released before the server? Its own log names the event; clients choose names, so ours does not.",
+            "Was a client released before the server? Its log names the event; ours cannot, as clients choose names.",
         ),
         Target(quiet(f"60 * {rate(c.EVENTS_TOTAL, window=NOW, event=c.OTHER)}")),
         "none",
@@ -140,7 +140,7 @@ _WHAT: tuple[Panel, ...] = (
         Why(
             "What is the bug?",
             "Any. A type that was not there before the last version is that version's.",
-            "Find the type in the log: its line has the stack, and the ids of the call's trace. Roll back if it is new.",
+            "Find the type in the log: its line has the stack and the ids of the trace. Roll back if it is new.",
         ),
         Target(appeared(c.EVENT_EXCEPTIONS, "error_type", "event") + " > 0", "{{error_type}} in {{event}}"),
         "suffix: exceptions",
