@@ -229,11 +229,11 @@ FAILURES = (
     Case(
         "ObserverFailed",
         "the log observer raised",
-        {of(OBSERVER_FAILURES, observer="log"): "0x5 1x20"},
+        {of(OBSERVER_FAILURES, observer="failure_log"): "0x5 1x20"},
         "10m",
         (Firing({**NODE_A, "observer": "log"}, "1"),),
     ),
-    Case("ObserverFailed", "none did", {of(OBSERVER_FAILURES, observer="log"): "0x30"}, "10m"),
+    Case("ObserverFailed", "none did", {of(OBSERVER_FAILURES, observer="failure_log"): "0x30"}, "10m"),
 )
 LEAKS = (
     Case(
