@@ -49,8 +49,9 @@ docs-check: install
 	@$(BIN)/python -m service export --check
 	@$(BIN)/python -m grafana.build --check
 
-bench: install ## what things cost: the share of observation, the delay of a scrape
+bench: install ## what things cost: the share of observation, the delay of a scrape, this server against Node
 	@$(BIN)/python -m bench.observation
+	@$(BIN)/python -m bench.compare
 
 node: ## install the JavaScript client and the TypeScript compiler for the tests
 	@npm ci --no-fund --no-audit

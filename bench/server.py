@@ -1,35 +1,106 @@
-"""What an event costs a real server: its CPU time under real clients, over the events that it says it handled."""
+"""Servers in processes of their own, and what the system says that they use."""
 
+import asyncio
+import contextlib
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+NODE_SERVER = ROOT / "bench" / "peers" / "node" / "server.mjs"
 START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 30.0
+SETTLE_STEP_S = 0.25
+SETTLE_STEPS = 40
+
+OURS = (sys.executable, "-m", "service", "serve")
+
+
+def node_command() -> Sequence[str]:
+    """The command that starts the Node server.
+
+    Raises:
+        FileNotFoundError: Node or its packages are not installed.
+    """
+    node = shutil.which("node")
+    if node is None or not (ROOT / "node_modules" / "socket.io").is_dir():
+        raise FileNotFoundError("the Node server needs node and its packages (run: make node)")
+    return node, "--expose-gc", str(NODE_SERVER)
+
+
+class Process:
+    """A running server, seen from outside."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self.port = port
+        self._pid = pid
+        self._proc = Path("/proc") / str(pid)
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU since its start, in user mode and in the kernel, of all its threads."""
+        after_name = (self._proc / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        user, system = after_name[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self) -> int:
+        """The memory that it holds."""
+        pages = (self._proc / "statm").read_text(encoding="utf-8").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    async def settled_bytes(self, collects: bool) -> int:
+        """The memory that it holds once that has stopped changing.
+
+        Args:
+            collects: whether it takes SIGUSR2 as the wish to collect its garbage first.
+        """
+        before = -1
+        for _ in range(SETTLE_STEPS):
+            if collects:
+                os.kill(self._pid, signal.SIGUSR2)
+            await asyncio.sleep(SETTLE_STEP_S)
+            now = self.resident_bytes()
+            if abs(now - before) <= now // 1000:
+                break
+            before = now
+        return self.resident_bytes()
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], **settings: str) -> Iterator[Process]:
+    """Start a server on a free port of the loopback interface, wait until it listens, and stop it afterwards."""
+    port = free_port()
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port), **settings}
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=silent, stderr=silent) as server:
+        try:
+            _wait_until_listening(server, port)
+            yield Process(server.pid, port)
+        finally:
+            server.terminate()
+            try:
+                server.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def cpu_per_event_us(seconds: float) -> float:
     """Microseconds of CPU for each client event of a server under simulated calls over websockets."""
-    port, metrics_port = free_port(), free_port()
-    addresses = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(metrics_port)}
-    command = [sys.executable, "-m", "service", "serve"]
-    silent = subprocess.DEVNULL
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **addresses}, stdout=silent, stderr=silent) as server:
-        try:
-            metrics = f"http://127.0.0.1:{metrics_port}/metrics"
-            _wait_for(metrics)
-            _simulate(port, 2.0)  # connections, joins and imports are not what is measured
-            before = _cpu_and_events(metrics)
-            _simulate(port, seconds)
-            after = _cpu_and_events(metrics)
-        finally:
-            server.terminate()
+    metrics_port = free_port()
+    with running(OURS, METRICS_PORT=str(metrics_port)) as server:
+        metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+        _simulate(server.port, 2.0)  # connections, joins and imports are not what is measured
+        before = _cpu_and_events(metrics)
+        _simulate(server.port, seconds)
+        after = _cpu_and_events(metrics)
     return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
 
 
@@ -40,23 +111,20 @@ def free_port() -> int:
         return port
 
 
+def _wait_until_listening(server: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the server did not start")
+
+
 def _simulate(port: int, seconds: float) -> None:
     options = ["--rate", "20", "--duration", str(seconds), "--seed", "7", "--speed", "60", "--transport", "websocket"]
     mix = ["--mix", "answered=90,rejected=10", "--url", f"http://127.0.0.1:{port}"]
     command = [sys.executable, "-m", "service", "simulate", *options, *mix]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - loopback
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("the server did not start")
 
 
 def _cpu_and_events(url: str) -> tuple[float, float]:

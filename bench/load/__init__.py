@@ -1,0 +1,1 @@
+"""Whole calls over raw websockets, made at a rate or as fast as the server allows, every message checked."""

@@ -1,0 +1,120 @@
+"""Many pairs, kept as busy as asked: at a rate that does not wait for the server, or as fast as it allows."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from typing import NamedTuple
+
+from bench.load.call import Pair, Times
+from bench.load.client import LoadError, join_all
+
+PATIENCE_S = 60.0
+"""How much longer than planned a run may take. At saturation: how long it may take."""
+
+
+class Run(NamedTuple):
+    """What came of a run."""
+
+    calls: int
+    seconds: float
+    times: Times
+    generator_share: float
+    """Of one core, over the run. Near 1 the generator, not the server, was measured."""
+
+
+class Crowd:
+    """Pairs of joined clients. One run at a time."""
+
+    def __init__(self, pairs: list[Pair]) -> None:
+        self._pairs = pairs
+        self._free: deque[Pair] = deque()
+        self._due: deque[float] = deque()
+        """Calls that no pair was free for: they are late, and their lateness counts."""
+        self._to_place = 0
+        self._to_finish = 0
+        self._saturate = False
+        self._times = Times([], [])
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for pair in pairs:
+            pair.freed, pair.failed = self._freed, self._failed
+
+    @classmethod
+    async def connect(cls, port: int, pairs: int) -> "Crowd":
+        """Let twice as many users join."""
+        users = [f"{role}-{number}" for number in range(pairs) for role in ("caller", "callee")]
+        clients = {client.user: client for client in await join_all(port, users, at_once=16)}
+        return cls([Pair(clients[f"caller-{n}"], clients[f"callee-{n}"]) for n in range(pairs)])
+
+    async def saturate(self, calls: int) -> Run:
+        """Make this many calls; each pair begins the next one as soon as the last is over."""
+        return await self._run(calls, None, PATIENCE_S)
+
+    async def at_rate(self, calls: int, rate: float, seed: int = 7) -> Run:
+        """Make this many calls, `rate` a second on average, at random times that depend on the seed alone."""
+        return await self._run(calls, _arrivals(calls, rate, seed), calls / rate + PATIENCE_S)
+
+    async def leave(self) -> None:
+        """Close all connections."""
+        for pair in self._pairs:
+            pair.failed = _whatever
+        await asyncio.gather(*(pair.leave() for pair in self._pairs))
+
+    async def _run(self, calls: int, arrivals: list[float] | None, patience_s: float) -> Run:
+        loop = asyncio.get_running_loop()
+        self._free, self._due = deque(self._pairs), deque()
+        self._to_place, self._to_finish, self._times = calls, calls, Times([], [])
+        self._saturate, self._over = arrivals is None, loop.create_future()
+        wall, cpu = time.perf_counter(), time.process_time()
+        if arrivals is None:
+            for _ in range(min(calls, len(self._pairs))):
+                self._place(wall)
+        else:
+            begun = loop.time()
+            for offset in arrivals:
+                loop.call_at(begun + offset, self._call_due, wall + offset)
+        try:
+            await asyncio.wait_for(self._over, patience_s)
+        except TimeoutError:
+            stuck = [pair.where() for pair in self._pairs if pair.calling]
+            raise LoadError(f"{self._to_finish} calls did not finish; waiting: {'; '.join(stuck[:3])}") from None
+        seconds, spent = time.perf_counter() - wall, time.process_time() - cpu
+        return Run(calls, seconds, self._times, spent / seconds)
+
+    def _call_due(self, due: float) -> None:
+        if self._free:
+            self._place(due)
+        else:
+            self._due.append(due)
+
+    def _place(self, since: float) -> None:
+        self._to_place -= 1
+        self._free.popleft().call(since, self._times)
+
+    def _freed(self, pair: Pair) -> None:
+        self._free.append(pair)
+        self._to_finish -= 1
+        if not self._to_finish:
+            if not self._over.done():
+                self._over.set_result(None)
+        elif self._due:
+            self._place(self._due.popleft())
+        elif self._saturate and self._to_place:
+            self._place(time.perf_counter())
+
+    def _failed(self, error: LoadError) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
+
+
+def _arrivals(calls: int, rate: float, seed: int) -> list[float]:
+    chance = random.Random(seed)  # noqa: S311 - traffic, not cryptography
+    at, offsets = 0.0, []
+    for _ in range(calls):
+        at += chance.expovariate(rate)
+        offsets.append(at)
+    return offsets
+
+
+def _whatever(_error: LoadError) -> None:
+    """Once everybody leaves, nothing is wrong any more."""

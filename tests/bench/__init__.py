@@ -1,0 +1,1 @@
+"""The tools that measure, held to measure what they say."""

@@ -1,0 +1,43 @@
+import pytest
+
+from bench.figures import compare, percentile, table
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.0, 1), (0.005, 1), (0.501, 51)])
+def test_a_percentile_is_a_value_that_was_seen(share: float, expected: int) -> None:
+    assert percentile(range(100, 0, -1), share) == expected
+
+
+def test_a_percentile_of_one_value_is_that_value() -> None:
+    assert percentile([7.0], 0.99) == 7.0
+
+
+def test_a_row_has_medians_and_the_median_of_the_rounds_ratios() -> None:
+    ours = [{"cpu": 2.0}, {"cpu": 30.0}, {"cpu": 4.0}]
+    node = [{"cpu": 1.0}, {"cpu": 10.0}, {"cpu": 4.0}]
+    (row,) = compare(ours, node)
+    assert (row.name, row.ours, row.node, row.ratio, row.lowest, row.highest) == ("cpu", 4.0, 4.0, 2.0, 1.0, 3.0)
+
+
+def test_rows_keep_the_order_of_the_figures() -> None:
+    assert [row.name for row in compare([{"b": 1.0, "a": 1.0}], [{"a": 1.0, "b": 1.0}])] == ["b", "a"]
+
+
+def test_rounds_without_a_counterpart_are_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        compare([{"cpu": 1.0}, {"cpu": 1.0}], [{"cpu": 1.0}])
+
+
+def test_the_table_is_markdown() -> None:
+    lines = table(
+        compare(
+            [
+                {
+                    "calls": 1234.5,
+                }
+            ],
+            [{"calls": 2.3456}],
+        )
+    ).splitlines()
+    assert lines[2] == "| calls | 1234 | 2.35 | 526.30 | 526.30 to 526.30 |"
+    assert {line.count("|") for line in lines} == {6}
