@@ -231,7 +231,7 @@ FAILURES = (
         "the log observer raised",
         {of(OBSERVER_FAILURES, observer="failure_log"): "0x5 1x20"},
         "10m",
-        (Firing({**NODE_A, "observer": "log"}, "1"),),
+        (Firing({**NODE_A, "observer": "failure_log"}, "1"),),
     ),
     Case("ObserverFailed", "none did", {of(OBSERVER_FAILURES, observer="failure_log"): "0x30"}, "10m"),
 )
