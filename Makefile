@@ -53,7 +53,7 @@ bench: install ## what things cost: the share of observation, the delay of a scr
 	@$(BIN)/python -m bench.observation
 	@$(BIN)/python -m bench.compare
 
-node: ## install the JavaScript client and the TypeScript compiler for the tests
+node: ## install what of the tests and the benchmark runs under Node
 	@npm ci --no-fund --no-audit
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
