@@ -27,6 +27,7 @@ MAX_FAILURE_LINES_PER_S = 50
 """Refused events that get a line of their own; the rest of that second is counted in one."""
 
 Line = dict[str, object]
+_NOT_FOR_PEOPLE = frozenset({"level", "message", "exception", "span_id", "logger"})
 _TRACE_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -38,7 +39,7 @@ class LogWriter:
         self._stream = stream
         self._clock = clock
         self._render = readable if people else as_json
-        self._waiting: list[Line] = []
+        self._waiting: list[tuple[float, Line]] = []
 
     def writes(self, level: str) -> bool:
         """Whether lines of this level are written."""
@@ -48,7 +49,7 @@ class LogWriter:
         """Write a line within `FLUSH_S`, if its level asks for it."""
         if line["level"] not in self._levels:
             return
-        self._waiting.append({"time": time.time(), **line})
+        self._waiting.append((time.time(), line))
         if len(self._waiting) == 1:
             self._clock.call_at(self._clock.now() + FLUSH_S, self.flush)
 
@@ -56,27 +57,21 @@ class LogWriter:
         """Write now what waits."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._stream.write("".join(map(self._render, waiting)))
+            self._stream.write("".join(self._render(at, line) for at, line in waiting))
             self._stream.flush()
 
 
-def as_json(line: Line) -> str:
-    """One JSON object on one line."""
-    return orjson.dumps(_stamped(line)).decode() + "\n"
+def as_json(at: float, line: Line) -> str:
+    """One JSON object on one line. `at` is Unix time."""
+    return orjson.dumps({"time": _moment(at), **line}, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def readable(line: Line) -> str:
+def readable(at: float, line: Line) -> str:
     """A line for people: time, level, message, then the rest as name=value."""
-    stamped = _stamped(line)
-    head = f"{str(stamped.pop('time'))[11:23]} {stamped.pop('level')!s:7} {stamped.pop('message')}"
-    trace = stamped.pop("exception", None)
-    rest = "".join(f" {name}={value}" for name, value in stamped.items() if name not in ("span_id", "logger"))
-    return f"{head}{rest}\n" + (f"{trace}\n" if trace else "")
-
-
-def _stamped(line: Line) -> Line:
-    at = line["time"]
-    return line | {"time": _moment(at if isinstance(at, float) else 0.0)}
+    head = f"{_moment(at)[11:23]} {line['level']!s:7} {line['message']}"
+    rest = "".join(f" {name}={value}" for name, value in line.items() if name not in _NOT_FOR_PEOPLE)
+    stack = line.get("exception")
+    return f"{head}{rest}\n" + (f"{stack}\n" if stack else "")
 
 
 def _moment(at: float) -> str:
@@ -103,7 +98,6 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""
         line: Line = {
-            "time": record.created,
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             "logger": record.name,
@@ -113,7 +107,7 @@ class LineFormatter(logging.Formatter):
             error = record.exc_info[1]
             line["error_type"] = type(error).__name__
             line["exception"] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
-        return self._render(line).rstrip("\n")
+        return self._render(record.created, line).rstrip("\n")
 
 
 def configure_logging(stream: TextIO, level: str, *, people: bool) -> None:
@@ -133,10 +127,8 @@ class FailureLog(Observer):
         self._second = -1
         self._count = 0
 
-    def event_handled(self, record: EventHandled) -> None:
-        """See `Observer.event_handled`."""
-        if record.outcome == "ok":
-            return
+    def event_refused(self, record: EventHandled) -> None:
+        """See `Observer.event_refused`."""
         second = int(self._now())
         if second != self._second:
             self._tell_of_the_rest()

@@ -218,6 +218,9 @@ class Observer:
     def event_handled(self, record: EventHandled) -> None:
         """A client's event has been dealt with, well or badly."""
 
+    def event_refused(self, record: EventHandled) -> None:
+        """Its outcome was not `ok`. Comes after `event_handled`, for those who look at nothing else."""
+
     def call_stepped(self, record: CallStepped) -> None:
         """A call was placed, has changed, or relayed something. After the commit, before the effects are sent."""
 

@@ -191,6 +191,8 @@ class Gateway:
             traceparent=traceparent,
         )
         self._observer.event_handled(record)
+        if refusal is not None:
+            self._observer.event_refused(record)
 
     def _acknowledge(self, client: _Client, packet: Packet, confirmation: Effect | None) -> None:
         if packet.ack_id is not None:
@@ -209,3 +211,4 @@ class Gateway:
         name = packet.event if codec.kind_of(packet.event) else OTHER_EVENT
         record = EventHandled(name, BacklogFullError.code, None, client.session.id, received_at_s, 0.0, 0.0, None)
         self._observer.event_handled(record)
+        self._observer.event_refused(record)

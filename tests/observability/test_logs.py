@@ -96,8 +96,8 @@ def test_lines_below_the_level_are_not_written() -> None:
 
 
 def test_the_form_for_people() -> None:
-    line = {"time": 1.5, "level": "info", "message": "call ended", "reason": "hangup", "span_id": "ab"}
-    assert readable(line) == "00:00:01.500 info    call ended reason=hangup\n"
+    line: dict[str, object] = {"level": "info", "message": "call ended", "reason": "hangup", "span_id": "ab"}
+    assert readable(1.5, line) == "00:00:01.500 info    call ended reason=hangup\n"
 
 
 def test_a_line_of_logging_for_people_has_its_stack_below() -> None:
