@@ -21,6 +21,7 @@ from typing import NamedTuple
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from bench.replay import Recorder, candidate_us, costs_us
 from bench.server import cpu_per_event_us, free_port
 from observability.telemetry import Telemetry, TelemetryOptions
 from service.adapters.memory.clock import LoopClock
@@ -125,6 +126,21 @@ async def cost_of_observation(rounds: int) -> tuple[float, float]:
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
+async def cost_in_line(rounds: int) -> float:
+    """Microseconds that observation takes on the way of a candidate: the least over the rounds."""
+    clock = LoopClock(asyncio.get_running_loop())
+    recorder = Recorder()
+    side = make_side(clock, recorder)
+    for _ in range(CALLS_A_RUN):
+        one_call(side)
+    costs = []
+    for _ in range(rounds):
+        telemetry = Telemetry(TelemetryOptions("127.0.0.1", 0, 0.1, None, "info", io.StringIO()), clock, Discard())
+        costs.append(candidate_us(costs_us(recorder.sights, telemetry.observer)))
+        telemetry.close()
+    return min(costs)
+
+
 async def loop_delays_ms(during: Callable[[], None] | None, seconds: float) -> list[float]:
     """How much later than asked the loop woke up every millisecond, with something going on in a thread."""
     stop = threading.Event()
@@ -164,9 +180,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=10.0)
     chosen = parser.parse_args()
+    in_line = asyncio.run(cost_in_line(chosen.rounds))
     off, on = asyncio.run(cost_of_observation(chosen.rounds))
     whole = cpu_per_event_us(chosen.seconds)
     quiet, scraped = asyncio.run(stall_of_a_scrape(chosen.seconds))
+    print(f"observation of a candidate, in line     {in_line:7.2f} us")
     print(f"an event in the core, unobserved       {off:8.2f} us")
     print(f"the same, observed                     {on:8.2f} us")
     print(f"observation of an event                {on - off:8.2f} us")
