@@ -6,11 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from service.errors import problem_of
-
-
-class ExpositionError(Exception):
-    """The address cannot be listened on. The message is one line for the person who starts the process."""
+from service.address import AddressError
 
 
 class Exposition:
@@ -20,20 +16,19 @@ class Exposition:
     `event_loop_last_tick_timestamp_seconds` is for.
     """
 
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, host: str, port: int, set_with: str = "METRICS_PORT and METRICS_HOST"
+    ) -> None:
         """Listen and serve from here on.
 
         Raises:
-            ExpositionError: the address is taken or not this machine's.
+            AddressError: the address is taken or not this machine's.
         """
         handler = type("Handler", (_Handler,), {"registry": registry})
         try:
             self._server = _Server((host, port), handler)
         except OSError as error:
-            raise ExpositionError(
-                f"cannot listen on {host} port {port} for metrics ({problem_of(error)}); "
-                "stop what uses it or set METRICS_PORT and METRICS_HOST"
-            ) from None
+            raise AddressError(host, port, error, set_with) from None
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 

@@ -47,7 +47,7 @@ class Telemetry:
     Make it on the event loop's thread.
 
     Raises:
-        ExpositionError: the metrics address cannot be listened on.
+        AddressError: the metrics address cannot be listened on.
     """
 
     def __init__(self, options: TelemetryOptions, clock: Clock, exporter: SpanExporter | None = None) -> None:

@@ -6,12 +6,11 @@ import sys
 
 import uvloop
 
-from observability.exposition import ExpositionError
 from service import __version__
+from service.address import AddressError
 from service.bootstrap import run
 from service.config import ConfigError, load_settings
 from service.export import add_export_command
-from service.transport.server import AddressError
 from synthetic.command import add_probe_command, add_simulate_command
 
 EXIT_USAGE = 2
@@ -38,7 +37,7 @@ def _serve(_arguments: argparse.Namespace) -> int:
         settings = load_settings()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
-    except (ConfigError, AddressError, ExpositionError) as error:
+    except (ConfigError, AddressError) as error:
         print(f"signalling: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
         return EXIT_USAGE
     return 0

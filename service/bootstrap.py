@@ -79,8 +79,7 @@ async def run(settings: Settings) -> None:
     """Serve with these settings until told to stop.
 
     Raises:
-        AddressError: the address cannot be listened on.
-        ExpositionError: the metrics address cannot be listened on.
+        AddressError: the address, or the one for metrics, cannot be listened on.
     """
     listener = listen(settings.host, settings.port)
     clock = LoopClock(asyncio.get_running_loop())

@@ -4,13 +4,7 @@ The texts of the original server are binding to the letter (contract, section 1)
 programs should look at (section 3). An error is answered to the sender alone and has changed nothing.
 """
 
-import os
 from typing import ClassVar
-
-
-def problem_of(error: OSError) -> str:
-    """What the operating system says, without what asyncio or http.server add to it."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 class SignallingError(Exception):

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from observability.catalogue import PROBE_LAST_SUCCESS, PROBE_METRICS, PROBE_RUNS, PROBE_STEP_DURATION
-from observability.exposition import Exposition, ExpositionError
+from observability.exposition import Exposition
 from observability.instruments import Instruments
+from service.address import AddressError
 from synthetic.client import Client, SyntheticError
 from synthetic.dialogue import Exchange, Pair
 from synthetic.options import ProbeOptions, UsageError
@@ -45,9 +46,10 @@ def main(options: ProbeOptions) -> int:
         return 0 if run.failed_step is None else EXIT_FAILED
     instruments = Instruments(PROBE_METRICS)
     try:
-        exposition = Exposition(instruments.registry(), options.metrics_host, options.metrics_port)
-    except ExpositionError as error:
-        raise UsageError(f"{str(error).partition(';')[0]}; set --metrics-host and --metrics-port") from None
+        place = options.metrics_host, options.metrics_port
+        exposition = Exposition(instruments.registry(), *place, "--metrics-port and --metrics-host")
+    except AddressError as error:
+        raise UsageError(str(error)) from None
     try:
         asyncio.run(_repeat(options, instruments))
     finally:

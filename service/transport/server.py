@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from sanic import Sanic
 from sanic.server.async_server import AsyncioServer
 
-from service.errors import problem_of
+from service.address import AddressError
 from service.transport.app import Health
 from service.transport.gateway import Gateway
 
@@ -17,10 +17,6 @@ _log = logging.getLogger(__name__)
 _IDLE_CHECK_S = 0.02
 BACKLOG = 1024
 """Connections that may wait to be accepted: a reconnect storm comes in one second."""
-
-
-class AddressError(Exception):
-    """The address cannot be listened on. The message is one line for the person who starts the server."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,9 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise AddressError(
-            f"cannot listen on {host} port {port} ({problem_of(error)}); stop what uses it or set PORT and HOST"
-        ) from None
+        raise AddressError(host, port, error, "PORT and HOST") from None
 
 
 async def serve(

@@ -5,8 +5,9 @@ import urllib.request
 import pytest
 
 from observability import catalogue as c
-from observability.exposition import Exposition, ExpositionError
+from observability.exposition import Exposition
 from observability.instruments import Instruments
+from service.address import AddressError
 from tests.support.needs import need_program
 from tests.support.server import Server
 
@@ -44,10 +45,10 @@ def test_an_address_that_is_taken_is_one_line() -> None:
     instruments = Instruments(())
     first = Exposition(instruments.registry(), "127.0.0.1", 0)
     expected = (
-        f"cannot listen on 127.0.0.1 port {first.port} for metrics \\(Address already in use\\); "
+        f"cannot listen on 127.0.0.1 port {first.port} \\(Address already in use\\); "
         "stop what uses it or set METRICS_PORT and METRICS_HOST"
     )
-    with pytest.raises(ExpositionError, match=expected):
+    with pytest.raises(AddressError, match=expected):
         Exposition(instruments.registry(), "127.0.0.1", first.port)
     first.close()
 
