@@ -15,6 +15,7 @@ from service.transport.socketio import SocketServer
 
 _log = logging.getLogger(__name__)
 _numbers = itertools.count()
+_LOOK = ("GET", "HEAD")  # load balancers ask with either
 
 
 class TransportOptions(NamedTuple):
@@ -76,12 +77,12 @@ def create_app(gateway: Gateway, supervisor: Supervisor, health: Health, options
 
 
 def _add_health(app: Sanic, health: Health) -> None:  # type: ignore[type-arg]
-    @app.get("/livez", name="livez")
+    @app.route("/livez", methods=_LOOK, name="livez")
     async def livez(_request: Request) -> HTTPResponse:
         """The process answers. Restart it when this fails."""
         return json({"status": "live"})
 
-    @app.get("/readyz", name="readyz")
+    @app.route("/readyz", methods=_LOOK, name="readyz")
     async def readyz(_request: Request) -> HTTPResponse:
         """New clients are welcome. Take the node out of rotation when this fails."""
         if health.ready:
