@@ -16,7 +16,10 @@ class Row(NamedTuple):
     ours: float
     node: float
     ratio: float
-    """Ours over Node's: the median of the rounds' own ratios, since what disturbs a round disturbs both its halves."""
+    """Ours over Node's: the median of the rounds' own ratios, since what disturbs a round disturbs both its halves.
+
+    Not a number where Node's figure is nothing, as the memory of a few connections can be.
+    """
     lowest: float
     highest: float
 
@@ -33,7 +36,7 @@ def compare(ours: Sequence[Figures], node: Sequence[Figures]) -> list[Row]:
 
 
 def _row(name: str, ours: list[float], node: list[float]) -> Row:
-    ratios = [mine / theirs for mine, theirs in zip(ours, node, strict=True)]
+    ratios = [mine / theirs if theirs else math.nan for mine, theirs in zip(ours, node, strict=True)]
     median = statistics.median
     return Row(name, median(ours), median(node), median(ratios), min(ratios), max(ratios))
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from bench.figures import compare, percentile, table
@@ -26,6 +28,12 @@ def test_rows_keep_the_order_of_the_figures() -> None:
 def test_rounds_without_a_counterpart_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         compare([{"cpu": 1.0}, {"cpu": 1.0}], [{"cpu": 1.0}])
+
+
+def test_a_figure_that_is_nothing_has_no_ratio() -> None:
+    (row,) = compare([{"kB": 3.0}], [{"kB": 0.0}])
+    assert math.isnan(row.ratio)
+    assert table([row]).splitlines()[2] == "| kB | 3 | 0 | nan | nan to nan |"
 
 
 def test_the_table_is_markdown() -> None:
