@@ -7,9 +7,9 @@ Settings come from the environment and from a file `.env` in the working directo
 import enum
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.domain.budget import UNLIMITED, Rate
@@ -34,21 +34,6 @@ class Unit(enum.StrEnum):
     CONNECTIONS = "connections"
     PACKETS = "packets"
     PROXIES = "proxies"
-
-
-def _rate(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.strip() == "0":
-        return UNLIMITED
-    found = _RATE.fullmatch(value.strip())
-    if found is None or found[2] == "0":
-        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
-    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
-
-
-Limit = Annotated[Rate, BeforeValidator(_rate)]
-"""A setting of the form `30/1s`."""
 
 
 def _setting(default: object, description: str, example: str, *, unit: Unit | None = None, **limits: float) -> Any:  # noqa: ANN401 - pydantic's own form of a field
@@ -145,8 +130,8 @@ class Settings(BaseSettings):
         ge=0.1,
         le=300,
     )
-    limit_connects: Limit = _setting(
-        Rate(3000, 10.0),
+    limit_connects: str = _setting(
+        "3000/10s",
         "How many connections one address may open in a time; more are answered 429 with Retry-After. 0 is no limit. "
         "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
         "30/1s",
@@ -251,16 +236,30 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value
 
-    @model_validator(mode="after")
-    def _both_files(self) -> Self:
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must both be set, or neither")
-        return self
+    @field_validator("limit_connects")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        rate_of(value)
+        return value
 
     @property
     def client_urls(self) -> tuple[str, ...]:
         """The origins of `CLIENT_URL`, each as a browser sends it."""
         return tuple(origin.strip().rstrip("/") for origin in self.client_url.split(","))
+
+
+def rate_of(limit: str) -> Rate:
+    """The rate of a setting such as `30/1s`; `0` is no limit.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if limit.strip() == "0":
+        return UNLIMITED
+    found = _RATE.fullmatch(limit.strip())
+    if found is None or found[2] == "0":
+        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
+    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
 
 
 def _check_origin(origin: str) -> None:

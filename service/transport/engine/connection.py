@@ -20,7 +20,7 @@ from service.transport.engine.packets import (
     join_payload,
 )
 from service.transport.engine.session import Due, Heartbeat, Probe, Received, Session, open_packet
-from service.transport.engine.websocket import WebSocket
+from service.transport.engine.websocket import Cork, WebSocket
 from service.transport.engine.wheel import Wheel
 from service.transport.link import CloseReason
 
@@ -89,6 +89,7 @@ class Keeper(Protocol):
     """What a connection needs of the engine that keeps it."""
 
     options: EngineOptions
+    cork: Cork
 
     @property
     def wheel(self) -> Wheel:
@@ -129,7 +130,7 @@ class Connection:
     def begin_on_websocket(self) -> WebSocket:
         """The websocket whose handshake opens this connection."""
         options = self._keeper.options
-        self._websocket = WebSocket(self, options.max_message_bytes, options.max_outgoing_bytes)
+        self._websocket = WebSocket(self, options.max_message_bytes, options.max_outgoing_bytes, self._keeper.cork)
         return self._websocket
 
     def begin_on_polling(self) -> bytes:
@@ -373,7 +374,8 @@ class Connection:
         """The websocket whose handshake names this connection. One that comes too late is closed."""
         upgrade = Upgrade(self, usable=self._upgrade is None and self._websocket is None and not self.closed)
         options = self._keeper.options
-        upgrade.websocket = WebSocket(upgrade, options.max_message_bytes, options.max_outgoing_bytes)
+        limits = options.max_message_bytes, options.max_outgoing_bytes
+        upgrade.websocket = WebSocket(upgrade, *limits, self._keeper.cork)
         if upgrade.usable:
             self._upgrade = upgrade
         return upgrade.websocket

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from service.transport.engine.connection import Connection, EngineOptions, Handler
+from service.transport.engine.websocket import Cork
 from service.transport.engine.wheel import Wheel
 
 SID_BYTES = 15
@@ -26,6 +27,7 @@ class EngineServer:
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
+        self.cork = Cork()
         self._connections: dict[str, Connection] = {}
         self._wheel: Wheel | None = None
         self._empty = asyncio.Event()
