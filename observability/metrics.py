@@ -90,6 +90,10 @@ class EventMetrics(Observer):
         self._instruments.counter(c.DISCONNECTS, record.reason).value += 1
         self._instruments.histogram(c.CONNECTION_DURATION).observe(record.lasted_s)
 
+    def messages_dropped(self, reason: str, count: int) -> None:
+        """See `Observer.messages_dropped`."""
+        self._instruments.counter(c.OUTBOUND_DROPPED, reason).value += count
+
     def client_answered(self, transport: str, round_trip_s: float) -> None:
         """See `Observer.client_answered`."""
         self._instruments.histogram(c.CLIENT_RTT, transport).observe(round_trip_s)

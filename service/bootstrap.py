@@ -93,6 +93,7 @@ async def run(settings: Settings) -> None:
         is_draining=lambda: node.health.draining,
         users_online=node.directory.users_online,
         events_in_progress=lambda: node.gateway.events_in_progress,
+        outbound_buffer_bytes=node.transport.engine.most_waiting_bytes,
     )
     _announce(settings)
     gc.freeze()  # what is here now stays

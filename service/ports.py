@@ -252,8 +252,8 @@ class Observer:
     def message_received(self, size_bytes: int) -> None:
         """An event or acknowledgement has come from a client."""
 
-    def messages_dropped(self, count: int) -> None:
-        """Events or acknowledgements will not reach a client that does not read."""
+    def messages_dropped(self, reason: str, count: int) -> None:
+        """Events or acknowledgements did not reach a client: a `slow_consumer`, or they were `unfetched` on polling."""
 
     def message_sent(self, size_bytes: int) -> None:
         """An event or acknowledgement has gone to a client."""

@@ -25,7 +25,8 @@ from service.export.catalogue import (
 from service.export.examples import acknowledgement, error_acknowledgement, example
 from service.export.text import code, document, fence, first_paragraph, link, paragraphs, table
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
-from service.protocol.codec import MAX_ECHOED_NAME_CHARS, RESERVED_EVENTS
+from service.protocol.codec import MAX_ECHOED_NAME_CHARS
+from service.protocol.framing import RESERVED_EVENTS
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
 from service.protocol.translate import REASON_TEXTS
 

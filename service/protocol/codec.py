@@ -14,13 +14,8 @@ from service.domain.ids import CallId
 from service.errors import InvalidPayloadError, ReservedEventError, SignallingError, UnknownEventError
 from service.protocol import client
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
-from service.protocol.framing import MalformedPacketError, check_depth
+from service.protocol.framing import RESERVED_EVENTS, MalformedPacketError, check_depth
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
-
-RESERVED_EVENTS = frozenset(
-    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
-)
-"""Names that Socket.IO keeps for itself (Socket.IO protocol v5; Node's `RESERVED_EVENTS`)."""
 
 MAX_ECHOED_NAME_CHARS = 64
 _PREFIX = re.compile(r'2([0-9]{0,15})(\["([^"\\]{0,256})"|\[)')

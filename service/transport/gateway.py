@@ -92,9 +92,9 @@ class Gateway:
         """A client has answered a heartbeat."""
         self._observer.client_answered(transport, round_trip_s)
 
-    def dropped(self, messages: int) -> None:
-        """Messages will not reach a client, since it does not read."""
-        self._observer.messages_dropped(messages)
+    def dropped(self, reason: str, messages: int) -> None:
+        """Messages did not reach a client; see `Observer.messages_dropped`."""
+        self._observer.messages_dropped(reason, messages)
 
     def has_joined(self, session: SessionId) -> bool:
         """Whether a client speaks for a user."""

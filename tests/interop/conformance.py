@@ -58,7 +58,7 @@ class Echo:
     def answered_ping(self, connection: Connection, round_trip_s: float) -> None:
         """See `Handler`."""
 
-    def dropped(self, connection: Connection, messages: int) -> None:
+    def dropped(self, connection: Connection, reason: str, messages: int) -> None:
         """See `Handler`."""
 
     def disconnected(self, connection: Connection, reason: CloseReason, rule: str | None) -> None:

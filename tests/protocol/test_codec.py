@@ -13,7 +13,7 @@ from service.domain.ids import CallId, UserId
 from service.errors import InvalidPayloadError, ReservedEventError, SignallingError, UnknownEventError
 from service.protocol import client, codec, server
 from service.protocol.codec import Packet
-from service.protocol.framing import MalformedPacketError
+from service.protocol.framing import RESERVED_EVENTS, MalformedPacketError
 from service.protocol.translate import to_error
 
 VALID: dict[str, dict[str, object]] = {
@@ -105,7 +105,7 @@ def test_a_known_event_with_broken_json_is_malformed(payload: str) -> None:
         codec.decode(split)
 
 
-@pytest.mark.parametrize("name", sorted(codec.RESERVED_EVENTS))
+@pytest.mark.parametrize("name", sorted(RESERVED_EVENTS))
 def test_reserved_names_are_refused(name: str) -> None:
     with pytest.raises(ReservedEventError):
         read(packet(name, {}))

@@ -78,8 +78,8 @@ class Handler(Protocol):
     def answered_ping(self, connection: "Connection", round_trip_s: float) -> None:
         """The client has answered a ping."""
 
-    def dropped(self, connection: "Connection", messages: int) -> None:
-        """Messages will not reach the client, since it does not read."""
+    def dropped(self, connection: "Connection", reason: str, messages: int) -> None:
+        """Messages did not reach the client: a `slow_consumer`, or they were `unfetched` on polling."""
 
     def disconnected(self, connection: "Connection", reason: CloseReason, rule: str | None) -> None:
         """The connection is closed. `rule` is what the client broke, if it broke something."""
@@ -249,7 +249,7 @@ class Connection:
 
     def overflowed(self) -> None:
         """See `Receiver`."""
-        self._handler.dropped(self, 1)
+        self._handler.dropped(self, "slow_consumer", 1)
         self.close(CloseReason.SLOW_CONSUMER, "what is sent is read")
 
     def lost(self) -> None:
@@ -336,7 +336,7 @@ class Connection:
         if self.closed or self._outbox is None:
             return
         if self._outbox_bytes + len(packet) > self._keeper.options.max_outgoing_bytes:
-            self._handler.dropped(self, len(self._outbox) + 1)
+            self._handler.dropped(self, "slow_consumer", len(self._outbox) + 1)
             self._outbox.clear()
             self.close(CloseReason.SLOW_CONSUMER)
             return
@@ -364,7 +364,7 @@ class Connection:
             unread = sum(packet.startswith((b"4", b"b")) for packet in self._outbox)
             self._outbox.clear()
             if unread:
-                self._handler.dropped(self, unread)
+                self._handler.dropped(self, "unfetched", unread)
         self._release_poll()
         self._keeper.forget(self)
 

@@ -61,6 +61,7 @@ class EngineRoutes:
         try:
             answer = await self._answer(request, origin)
         except RequestRefusedError as refusal:
+            request.stream.request_max_size = 0  # type: ignore[union-attr] # a body is not waited for
             answer = json({"code": refusal.code, "message": refusal.message}, status=refusal.status)
         if answer is not None:
             answer.headers.update(self._origins.headers(origin))

@@ -50,6 +50,10 @@ class EngineServer:
         """The connections as of now. From any thread."""
         return iter(tuple(self._connections.values()))
 
+    def most_waiting_bytes(self) -> int:
+        """What waits for the client that reads most slowly. From any thread."""
+        return max((connection.waiting_bytes for connection in self), default=0)
+
     def get(self, sid: str) -> Connection | None:
         """The connection with this sid."""
         return self._connections.get(sid)

@@ -112,15 +112,17 @@ class WebSocket(WSListener):
     def flush(self) -> None:
         """Write what was sent in this turn."""
         waiting = self._waiting
-        if waiting and not self._transport.is_disconnected:
+        if waiting and not (self._transport.is_disconnected or self._transport.is_close_frame_sent):
             self._write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
         waiting.clear()
-        if self._paused and not self._closing and self.waiting_bytes > self._outgoing_bytes:
+        if self._paused and self.waiting_bytes > self._outgoing_bytes:
             self._receiver.overflowed()
 
     @property
     def waiting_bytes(self) -> int:
-        """What waits in this process for the client to read."""
+        """What waits in this process for a client that reads slowly; 0 while it keeps up."""
+        if not self._paused or self._closing:
+            return 0
         return self._transport.underlying_transport.get_write_buffer_size()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
@@ -149,7 +151,7 @@ class WebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See picows."""
-        if self._closing:
+        if self._closing or transport.is_close_frame_sent:  # by picows, which has found a fault and goes on reading
             if frame.msg_type is _CLOSE:
                 transport.disconnect()
             return
