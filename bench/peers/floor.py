@@ -1,9 +1,9 @@
 """The floor: moves the bytes of the same calls from one party to the other, and does nothing else.
 
-Usage: `HOST=127.0.0.1 PORT=8001 python -m bench.peers.floor`. At the same load hardly any server in Python can cost less.
-It is no server: it believes everything, knows no errors, and no pings. Relayed events go on as they came.
-What calls need besides is cut out of the bytes; JSON is never read. User names must be plain ASCII. What goes out to a
-client in one turn of the loop is one write: uvloop does so for what is written to its transports.
+Usage: `HOST=127.0.0.1 PORT=8001 python -m bench.peers.floor`. At the same load hardly any server in Python costs less.
+It is no server: it believes everything, knows no errors, and no pings. Relayed events go on as they came. What calls
+need besides is cut out of the bytes; JSON is never read. User names must be plain ASCII. What goes out to a client in
+one turn of the loop is one write: uvloop does so for what is written to its transports.
 """
 
 import os
