@@ -57,7 +57,8 @@ class EngineRoutes:
 
     async def handle(self, request: Request) -> HTTPResponse | None:
         """Answer a request; None when a websocket has taken over its connection."""
-        origin = request.headers.getone("origin", None)
+        origins = request.headers.getall("origin", [])
+        origin = "several" if len(origins) > 1 else next(iter(origins), None)
         try:
             answer = await self._answer(request, origin)
         except RequestRefusedError as refusal:
