@@ -3,20 +3,23 @@
 import asyncio
 import secrets
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from sanic import Sanic
 
 from observability.telemetry import Telemetry, TelemetryOptions
+from service.adapters.jwt.authenticator import Claims, JwtAuthenticator
+from service.adapters.jwt.keys import RemoteKeys
 from service.adapters.memory.authenticator import OpenAuthenticator
 from service.adapters.memory.clock import LoopClock
 from service.adapters.memory.directory import MemoryDirectory
 from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
-from service.config import Settings
+from service.config import Settings, split
 from service.control.control import CallControl
 from service.domain.call import Policy
 from service.domain.ids import CallId
-from service.ports import Clock, Directory, Observer
+from service.ports import Authenticator, Clock, Directory, Observer
 from service.supervisor import Supervisor
 from service.transport.app import Health, TransportOptions, create_app
 from service.transport.gateway import Gateway
@@ -56,7 +59,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
     )
     gateway = Gateway(
         control=control,
-        authenticator=OpenAuthenticator(),
+        authenticator=_authenticator(settings, clock),
         observer=observer,
         supervisor=supervisor,
         clock=clock,
@@ -73,6 +76,38 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         demo_page=settings.demo_page,
     )
     return Node(create_app(gateway, supervisor, health, options), directory, control, gateway, health, supervisor)
+
+
+def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
+    if not settings.can_authenticate:
+        return OpenAuthenticator()
+    return JwtAuthenticator(
+        secrets=split(settings.auth_jwt_secrets),
+        keys=RemoteKeys(settings.auth_jwks_url, clock.now) if settings.auth_jwks_url else None,
+        claims=Claims(
+            issuer=settings.auth_issuer or None,
+            audience=settings.auth_audience or None,
+            leeway_s=settings.auth_leeway_s,
+            user=settings.auth_user_claim,
+        ),
+        required=settings.auth_required is not False,
+    )
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What is fine for development and not for production, a line each."""
+    found = []
+    if not settings.can_authenticate:
+        found.append("Anybody may join as anybody: set AUTH_JWT_SECRETS or AUTH_JWKS_URL")
+    elif settings.auth_required is False:
+        found.append("Whoever sends no token may join as anybody: AUTH_REQUIRED=false")
+    if _is_in_the_clear(settings.auth_jwks_url):
+        found.append("Whoever can change traffic to the issuer can log in as anybody: AUTH_JWKS_URL without https")
+    return tuple(found)
+
+
+def _is_in_the_clear(url: str) -> bool:
+    return url.startswith("http://") and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1")
 
 
 async def run(settings: Settings) -> None:
@@ -121,4 +156,5 @@ def _announce(settings: Settings) -> None:
         lines.append(f"Metrics on     http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     if settings.demo_page:
         lines.append(f"Demo page:     http://{host}:{settings.port}/  (open it in two tabs)")
+    lines += [f"Warning:       {warning}" for warning in warnings(settings)]
     print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it
