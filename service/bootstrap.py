@@ -18,6 +18,7 @@ from service.adapters.memory.timers import MemoryTimers
 from service.config import Settings, split
 from service.control.control import CallControl
 from service.domain.call import Policy
+from service.domain.ice import IceServers
 from service.domain.ids import CallId
 from service.ports import Authenticator, Clock, Directory, Observer
 from service.supervisor import Supervisor
@@ -91,6 +92,16 @@ def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
             user=settings.auth_user_claim,
         ),
         required=settings.auth_required is not False,
+    )
+
+
+def ice_servers(settings: Settings) -> IceServers:
+    """The STUN and TURN servers of these settings."""
+    return IceServers(
+        stun_urls=split(settings.stun_urls),
+        turn_urls=split(settings.turn_urls),
+        turn_secret=next(iter(split(settings.turn_secret)), ""),
+        turn_ttl_s=settings.turn_ttl_s,
     )
 
 

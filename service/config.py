@@ -5,11 +5,12 @@ Settings come from the environment and from a file `.env` in the working directo
 """
 
 import enum
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_FILE = Path(".env")
@@ -31,6 +32,9 @@ class Unit(enum.StrEnum):
 
 MIN_SECRET_BYTES = 32
 """As long as what HMAC-SHA256 gives (RFC 7518, section 3.2). Shorter ones can be found by trying."""
+
+_ICE_HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(\?transport=(udp|tcp))?"
+"""What stands after the scheme of a STUN or TURN URL (RFC 7064, RFC 7065)."""
 
 
 def _setting(
@@ -96,6 +100,34 @@ class Settings(BaseSettings):
         unit=Unit.SECONDS,
         ge=0,
         le=300,
+    )
+    stun_urls: str = _setting(
+        "",
+        "The STUN servers that clients are told of, separated by commas. Empty: none, and only clients in one network "
+        "find each other, unless there is a TURN server, which is one too.",
+        "stun:stun.example.com:3478",
+    )
+    turn_urls: str = _setting(
+        "",
+        "The TURN servers that clients are told of, separated by commas. With authentication on, only users with a "
+        "token are.",
+        "turn:turn.example.com:3478?transport=udp,turns:turn.example.com:5349?transport=tcp",
+    )
+    turn_secret: str = _setting(
+        "",
+        "The secret that is shared with the TURN servers (`static-auth-secret` of coturn), at least 32 bytes. Of "
+        "several, separated by commas, the first makes passwords; the others are for the TURN servers, which accept "
+        "all of them during a rotation.",
+        "replace-me-too-with-what-openssl-rand-hex-32-gives",
+        secret=True,
+    )
+    turn_ttl_s: int = _setting(
+        600,
+        "How long a password for the TURN servers opens a relay. One that is open stays so after that.",
+        "600",
+        unit=Unit.SECONDS,
+        ge=60,
+        le=86_400,
     )
     ring_timeout_s: float = _setting(
         30.0,
@@ -209,7 +241,15 @@ class Settings(BaseSettings):
             _check_url(value)
         return value
 
-    @field_validator("auth_jwt_secrets")
+    @field_validator("stun_urls", "turn_urls")
+    @classmethod
+    def _ice_urls(cls, value: str, info: ValidationInfo) -> str:
+        kind = str(info.field_name).removesuffix("_urls")
+        if not all(re.fullmatch(rf"{kind}s?:{_ICE_HOST}", url) for url in split(value)):
+            raise ValueError(f"each URL must be {kind}: or {kind}s:, a host, and at most a port and a transport")
+        return value
+
+    @field_validator("auth_jwt_secrets", "turn_secret")
     @classmethod
     def _secrets(cls, value: str) -> str:
         if value and any(len(secret.strip().encode()) < MIN_SECRET_BYTES for secret in value.split(",")):
@@ -277,6 +317,8 @@ def _check_together(settings: Settings) -> None:
             "AUTH_REQUIRED: nobody could connect without anything to check tokens with; set AUTH_JWT_SECRETS or "
             "AUTH_JWKS_URL as well, or AUTH_REQUIRED=false"
         )
+    if bool(settings.turn_urls) != bool(settings.turn_secret):
+        raise ConfigError("TURN_URLS and TURN_SECRET: each is of use only with the other; set both or none")
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -99,6 +99,29 @@ SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - made up
         ("AUTH_JWKS_URL", "https://me:pass@example.com/", "must be a URL without user name, password and fragment"),
         ("AUTH_JWKS_URL", "https://example.com/#keys", "must be a URL without user name, password and fragment"),
         ("AUTH_LEEWAY_S", "301", "must be less than or equal to 300"),
+        (
+            "STUN_URLS",
+            "stun.example.com",
+            "each URL must be stun: or stuns:, a host, and at most a port and a transport",
+        ),
+        (
+            "STUN_URLS",
+            "turn:example.com",
+            "each URL must be stun: or stuns:, a host, and at most a port and a transport",
+        ),
+        (
+            "TURN_URLS",
+            "turn:a.example,https://b.example",
+            "each URL must be turn: or turns:, a host, and at most a port",
+        ),
+        ("TURN_URLS", "turn:me@example.com", "each URL must be turn: or turns:, a host, and at most a port"),
+        (
+            "TURN_URLS",
+            "turn:example.com?transport=sctp",
+            "each URL must be turn: or turns:, a host, and at most a port",
+        ),
+        ("TURN_SECRET", "short", "each secret must have at least 32 bytes"),
+        ("TURN_TTL_S", "59", "must be greater than or equal to 60"),
         ("AUTH_REQUIRED", "perhaps", "must be a valid boolean, unable to interpret input"),
     ],
 )
@@ -106,7 +129,8 @@ def test_trust_that_makes_no_sense(name: str, value: str, problem: str, monkeypa
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError) as error:
         load_settings()
-    assert str(error.value).startswith(f"{name}: {problem}, for example {name}=")
+    assert str(error.value).startswith(f"{name}: {problem}")
+    assert f", for example {name}=" in str(error.value)
 
 
 def test_tokens_that_nothing_can_check_may_not_be_required(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +143,29 @@ def test_tokens_that_nothing_can_check_may_not_be_required(monkeypatch: pytest.M
             assert load_settings().can_authenticate
 
 
-def test_secrets_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUTH_JWT_SECRETS", SECRET)
+@pytest.mark.parametrize(("name", "value"), [("TURN_URLS", "turn:turn.example.com"), ("TURN_SECRET", SECRET)])
+def test_a_turn_server_needs_a_secret_and_the_other_way_round(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=r"^TURN_URLS and TURN_SECRET: .*; set both or none$"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["turn:192.0.2.1", "turns:[2001:db8::1]:5349?transport=tcp", "turn:a-b.example:3478"])
+def test_turn_urls_of_every_form(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURN_URLS", f"{url}, turn:turn.example.com")
+    monkeypatch.setenv("TURN_SECRET", SECRET)
+    assert load_settings().turn_urls.startswith(url)
+
+
+@pytest.mark.parametrize("name", ["AUTH_JWT_SECRETS", "TURN_SECRET"])
+def test_secrets_are_shown_nowhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURN_URLS", "turn:turn.example.com")
+    monkeypatch.setenv("TURN_SECRET", SECRET)
+    monkeypatch.setenv(name, SECRET)
     assert SECRET not in repr(load_settings())
-    monkeypatch.setenv("AUTH_JWT_SECRETS", f"{SECRET},short")
+    monkeypatch.setenv(name, f"{SECRET},short")
     with pytest.raises(ConfigError) as error:
         load_settings()
     assert SECRET not in str(error.value)
