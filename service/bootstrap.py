@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from sanic import Sanic
 
 from observability.telemetry import Telemetry, TelemetryOptions
+from service.adapters.http_authoriser.authoriser import HttpAuthoriser, Rules
 from service.adapters.jwt.authenticator import Claims, JwtAuthenticator
 from service.adapters.jwt.keys import RemoteKeys
 from service.adapters.memory.authenticator import OpenAuthenticator
@@ -20,7 +21,7 @@ from service.control.control import CallControl
 from service.domain.call import Policy
 from service.domain.ice import IceServers
 from service.domain.ids import CallId
-from service.ports import Authenticator, Clock, Directory, Observer
+from service.ports import Authenticator, Authoriser, Clock, Directory, Observer
 from service.supervisor import Supervisor
 from service.transport.app import Health, TransportOptions, create_app
 from service.transport.gateway import Gateway
@@ -57,6 +58,8 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         observer=observer,
         new_call_id=new_call_id,
         policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
+        authoriser=_authoriser(settings, clock),
+        hide_presence=settings.hide_presence,
     )
     gateway = Gateway(
         control=control,
@@ -95,6 +98,17 @@ def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
     )
 
 
+def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
+    if not settings.authorize_url:
+        return Authoriser()
+    rules = Rules(
+        timeout_s=settings.authorize_timeout_s,
+        cache_s=settings.authorize_cache_s,
+        allow_on_failure=settings.authorize_on_failure == "allow",
+    )
+    return HttpAuthoriser(url=settings.authorize_url, secret=settings.authorize_secret, rules=rules, now=clock.now)
+
+
 def ice_servers(settings: Settings) -> IceServers:
     """The STUN and TURN servers of these settings."""
     return IceServers(
@@ -114,6 +128,8 @@ def warnings(settings: Settings) -> tuple[str, ...]:
         found.append("Whoever sends no token may join as anybody: AUTH_REQUIRED=false")
     if _is_in_the_clear(settings.auth_jwks_url):
         found.append("Whoever can change traffic to the issuer can log in as anybody: AUTH_JWKS_URL without https")
+    if _is_in_the_clear(settings.authorize_url):
+        found.append("Whoever can change traffic to the backend says who may call: AUTHORIZE_URL without https")
     return tuple(found)
 
 

@@ -101,6 +101,39 @@ class Settings(BaseSettings):
         ge=0,
         le=300,
     )
+    authorize_url: str = _setting(
+        "",
+        "Where your backend says whether one user may call another: asked before every call, signed with "
+        "`AUTHORIZE_SECRET`. Empty: everybody may call everybody.",
+        "https://backend.example.com/may-call",
+    )
+    authorize_secret: str = _setting(
+        "",
+        "The secret that requests to `AUTHORIZE_URL` are signed with (HMAC-SHA256), at least 32 bytes.",
+        "and-replace-me-with-what-openssl-rand-hex-32-gives",
+        secret=True,
+    )
+    authorize_timeout_s: float = _setting(
+        1.0, "How long the backend has for its answer. The caller waits.", "1", unit=Unit.SECONDS, ge=0.05, le=10
+    )
+    authorize_cache_s: float = _setting(
+        10.0,
+        "How long an answer of the backend is good for. A user who has been blocked can call for as long. 0: every "
+        "call asks.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
+    )
+    authorize_on_failure: Literal["allow", "deny"] = _setting(
+        "deny", "What happens to calls while the backend gives no answer: `allow` or `deny`.", "allow"
+    )
+    hide_presence: bool = _setting(
+        False,
+        "Whether users look offline to those who may not call them, in `user:status` and in the answer to a call, "
+        "and to sockets that have not joined.",
+        "true",
+    )
     stun_urls: str = _setting(
         "",
         "The STUN servers that clients are told of, separated by commas. Empty: none, and only clients in one network "
@@ -234,7 +267,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value
 
-    @field_validator("auth_jwks_url")
+    @field_validator("auth_jwks_url", "authorize_url")
     @classmethod
     def _url(cls, value: str) -> str:
         if value:
@@ -249,7 +282,7 @@ class Settings(BaseSettings):
             raise ValueError(f"each URL must be {kind}: or {kind}s:, a host, and at most a port and a transport")
         return value
 
-    @field_validator("auth_jwt_secrets", "turn_secret")
+    @field_validator("auth_jwt_secrets", "turn_secret", "authorize_secret")
     @classmethod
     def _secrets(cls, value: str) -> str:
         if value and any(len(secret.strip().encode()) < MIN_SECRET_BYTES for secret in value.split(",")):
@@ -319,6 +352,8 @@ def _check_together(settings: Settings) -> None:
         )
     if bool(settings.turn_urls) != bool(settings.turn_secret):
         raise ConfigError("TURN_URLS and TURN_SECRET: each is of use only with the other; set both or none")
+    if bool(settings.authorize_url) != bool(settings.authorize_secret):
+        raise ConfigError("AUTHORIZE_URL and AUTHORIZE_SECRET: each is of use only with the other; set both or none")
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -144,8 +144,16 @@ class AlreadyInCallError(SignallingError):
     advice = "End the running call first (`call:end`)."
 
 
+class NotAllowedError(SignallingError):
+    """The application does not let the caller call this user."""
+
+    code = "not_allowed"
+    message = "Not allowed to call this user"
+    advice = "Do not retry by yourself. Whether it is allowed is for your backend to say."
+
+
 class UserNotFoundError(SignallingError):
-    """The callee is not online, or does not exist."""
+    """The callee is not online, or does not exist, or, where presence is hidden, may not be called by this user."""
 
     code = "user_not_found"
     message = "User not found"
@@ -214,6 +222,7 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     UnauthorizedError,
     SelfCallError,
     AlreadyInCallError,
+    NotAllowedError,
     UserNotFoundError,
     UserNotAvailableError,
     CallNotFoundError,

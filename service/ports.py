@@ -162,6 +162,21 @@ class Authenticator(Protocol):
         """
 
 
+# --- Who may call whom -------------------------------------------------------------------------------------
+
+
+class Authoriser:
+    """Decides whether one user may call another now. As it stands everybody may, which is the default.
+
+    It is asked again for every call, so it must be quick, and it must give an answer: what to do when those whom
+    it asks in turn say nothing is its own business.
+    """
+
+    async def may_call(self, caller: UserId, callee: UserId) -> bool:
+        """Whether a call from one to the other may be placed. Whether the callee exists is not asked."""
+        return True
+
+
 # --- Who watches -------------------------------------------------------------------------------------------
 
 

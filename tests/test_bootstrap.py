@@ -30,9 +30,11 @@ def test_authentication_that_is_not_required() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_keys_fetched_in_the_clear(host: str) -> None:
+def test_what_is_trusted_in_the_clear(host: str) -> None:
     assert "AUTH_JWKS_URL" in warned(auth_jwks_url="http://login.example.com/jwks.json")
     assert warned(auth_jwks_url=f"http://{host}:8080/jwks.json") == ""
+    assert "AUTHORIZE_URL" in warned(auth_jwt_secrets=SECRET, authorize_url="http://backend.example.com/")
+    assert warned(auth_jwt_secrets=SECRET, authorize_url=f"http://{host}:8080/") == ""
 
 
 def test_the_first_of_several_secrets_makes_the_passwords() -> None:

@@ -121,6 +121,10 @@ SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - made up
             "each URL must be turn: or turns:, a host, and at most a port",
         ),
         ("TURN_SECRET", "short", "each secret must have at least 32 bytes"),
+        ("AUTHORIZE_URL", "backend", "must be a URL that starts with http:// or https://"),
+        ("AUTHORIZE_SECRET", "short", "each secret must have at least 32 bytes"),
+        ("AUTHORIZE_TIMEOUT_S", "0", "must be greater than or equal to 0.05"),
+        ("AUTHORIZE_ON_FAILURE", "maybe", "must be 'allow' or 'deny'"),
         ("TURN_TTL_S", "59", "must be greater than or equal to 60"),
         ("AUTH_REQUIRED", "perhaps", "must be a valid boolean, unable to interpret input"),
     ],
@@ -143,12 +147,20 @@ def test_tokens_that_nothing_can_check_may_not_be_required(monkeypatch: pytest.M
             assert load_settings().can_authenticate
 
 
-@pytest.mark.parametrize(("name", "value"), [("TURN_URLS", "turn:turn.example.com"), ("TURN_SECRET", SECRET)])
-def test_a_turn_server_needs_a_secret_and_the_other_way_round(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value", "pair"),
+    [
+        ("TURN_URLS", "turn:turn.example.com", "TURN_URLS and TURN_SECRET"),
+        ("TURN_SECRET", SECRET, "TURN_URLS and TURN_SECRET"),
+        ("AUTHORIZE_URL", "https://backend.example.com/", "AUTHORIZE_URL and AUTHORIZE_SECRET"),
+        ("AUTHORIZE_SECRET", SECRET, "AUTHORIZE_URL and AUTHORIZE_SECRET"),
+    ],
+)
+def test_what_shares_a_secret_needs_it_and_the_other_way_round(
+    name: str, value: str, pair: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=r"^TURN_URLS and TURN_SECRET: .*; set both or none$"):
+    with pytest.raises(ConfigError, match=rf"^{pair}: .*; set both or none$"):
         load_settings()
 
 
@@ -159,10 +171,12 @@ def test_turn_urls_of_every_form(url: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert load_settings().turn_urls.startswith(url)
 
 
-@pytest.mark.parametrize("name", ["AUTH_JWT_SECRETS", "TURN_SECRET"])
+@pytest.mark.parametrize("name", ["AUTH_JWT_SECRETS", "TURN_SECRET", "AUTHORIZE_SECRET"])
 def test_secrets_are_shown_nowhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TURN_URLS", "turn:turn.example.com")
     monkeypatch.setenv("TURN_SECRET", SECRET)
+    monkeypatch.setenv("AUTHORIZE_URL", "https://backend.example.com/")
+    monkeypatch.setenv("AUTHORIZE_SECRET", SECRET)
     monkeypatch.setenv(name, SECRET)
     assert SECRET not in repr(load_settings())
     monkeypatch.setenv(name, f"{SECRET},short")

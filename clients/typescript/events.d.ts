@@ -47,6 +47,7 @@ export type ErrorCode =
   | "unauthorized"
   | "self_call"
   | "already_in_call"
+  | "not_allowed"
   | "user_not_found"
   | "user_not_available"
   | "call_not_found"
