@@ -151,3 +151,14 @@ async def test_who_sees_that_somebody_is_online(*, hide_presence: bool, seen: di
         report = (await node.ask(node.sessions[f"{asker}-1"], Status(BOB))).confirmation
         assert isinstance(report, StatusReport)
         assert (report.online, report.in_call) == shown
+
+
+async def test_hidden_presence_is_hidden_from_sockets_that_have_not_joined_whatever_the_rules_are() -> None:
+    rules = Blocked()
+    node = rig(rules, hide_presence=True)
+    stranger = node.connect("stranger-1")
+    await node.join(BOB)
+    report = (await node.ask(stranger, Status(BOB))).confirmation
+    assert isinstance(report, StatusReport)
+    assert not report.online
+    assert rules.asked == []

@@ -95,6 +95,21 @@ async def test_the_cache_forgets_the_oldest(
     assert MAX_CACHED == 10_000
 
 
+async def test_an_answer_that_was_asked_for_again_is_not_the_oldest(
+    backend: Backend, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.adapters.http_authoriser.authoriser.MAX_CACHED", 2)
+    asking = authoriser(backend.url, clock, cache_s=10)
+    for name in ("first", "second"):
+        await asking.may_call(ALICE, UserId(name))
+        clock.advance(6)
+    for name in ("first", "third"):  # the first has expired
+        await asking.may_call(ALICE, UserId(name))
+    assert len(backend.asked) == 4
+    await asking.may_call(ALICE, UserId("first"))
+    assert len(backend.asked) == 4
+
+
 FAILURES = {
     "error": http(b"", "500 Internal Server Error"),
     "refused": http(b'{"allowed": true}', "403 Forbidden"),

@@ -242,6 +242,15 @@ async def test_a_key_verifies_nothing_but_its_own_algorithm(claimed: str) -> Non
         assert await judged(judge, f"{lie}.{payload}.{signature}") is TokenInvalidError
 
 
+@pytest.mark.parametrize("name", ["none", "PS256", "HS512", "", None, 5])
+async def test_an_algorithm_that_no_key_has_troubles_nobody(name: object) -> None:
+    async with running_backend() as backend:
+        backend.answer = answer_with(http(key_set(issuer_key("RS256", "k1"))))
+        token = forged({"alg": name, "kid": "k1"}, claims())
+        assert await judged(authenticator(backend=backend), token) is TokenInvalidError
+        assert backend.asked == []
+
+
 async def test_a_key_signs_in_the_name_of_another_key() -> None:
     known, thiefs = issuer_key("RS256", "k1"), issuer_key("RS256", "thief")
     token = jwt.encode(claims(), thiefs.private, "RS256", {"kid": "k1"})
