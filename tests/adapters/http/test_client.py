@@ -69,6 +69,12 @@ async def test_a_body_in_chunks_is_put_together() -> None:
         assert await client(backend).get() == Answer(200, b"abcde")
 
 
+async def test_an_announcement_before_the_answer_is_not_the_answer() -> None:
+    async with running_backend() as backend:
+        backend.answer = answer_with(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + http(b"abc"))
+        assert await client(backend).get() == Answer(200, b"abc")
+
+
 async def test_a_body_of_the_greatest_size_is_read_and_a_larger_one_is_not() -> None:
     async with running_backend() as backend:
         backend.answer = answer_with(http(b"x" * MAX_BYTES))
