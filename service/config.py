@@ -13,7 +13,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.domain.budget import UNLIMITED, Rate
+
 ENV_FILE = Path(".env")
+_RATE = re.compile(r"([0-9]{1,9})/([0-9]{0,6})(s|m|h)")
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(Exception):
@@ -28,6 +32,9 @@ class Unit(enum.StrEnum):
     EVENTS = "events"
     PORT = "port"
     RATIO = "ratio"
+    CONNECTIONS = "connections"
+    PACKETS = "packets"
+    PROXIES = "proxies"
 
 
 MIN_SECRET_BYTES = 32
@@ -199,6 +206,78 @@ class Settings(BaseSettings):
         ge=1024,
         le=16_777_216,
     )
+    max_outgoing_bytes: int = _setting(
+        1_048_576,
+        "How much may wait in the server for a client that reads slowly, beside what the system buffers. More closes "
+        "the connection with the code 4008.",
+        "1048576",
+        unit=Unit.BYTES,
+        ge=65_536,
+        le=67_108_864,
+    )
+    max_packets_per_payload: int = _setting(
+        256,
+        "How many packets one POST of a client on polling may hold. More close the connection.",
+        "256",
+        unit=Unit.PACKETS,
+        ge=16,
+        le=10_000,
+    )
+    join_timeout_s: float = _setting(
+        10.0,
+        "How long a new connection may stay without a user, until its `user:join` has succeeded. Then it is closed. "
+        "0 lets it stay.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
+    )
+    upgrade_timeout_s: float = _setting(
+        10.0,
+        "How long a client has to complete its upgrade from polling to a websocket. Then it stays on polling.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0.1,
+        le=300,
+    )
+    limit_connects: str = _setting(
+        "3000/10s",
+        "How many connections one address may open in a time; more are answered 429 with Retry-After. 0 is no limit. "
+        "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
+        "30/1s",
+    )
+    max_connections: int = _setting(
+        50_000,
+        "How many connections the node holds; more are answered 503 with Retry-After. 0 is no limit.",
+        "50000",
+        unit=Unit.CONNECTIONS,
+        ge=0,
+        le=10_000_000,
+    )
+    max_connections_per_address: int = _setting(
+        0,
+        "How many of them one address may have; more are answered 429 with Retry-After. 0 is no limit: thousands of "
+        "phones can share an address.",
+        "100",
+        unit=Unit.CONNECTIONS,
+        ge=0,
+        le=10_000_000,
+    )
+    trusted_proxies: int = _setting(
+        0,
+        "How many proxies of yours a request passes before it is here. That many entries of X-Forwarded-For are "
+        "believed, counted from its end. 0 takes the address of the connection.",
+        "1",
+        unit=Unit.PROXIES,
+        ge=0,
+        le=16,
+    )
+    tls_cert_file: Path | None = _setting(
+        None,
+        "The certificate chain (PEM) to serve https with. Both TLS settings or none. SIGHUP reads the files again.",
+        "/etc/ssl/fullchain.pem",
+    )
+    tls_key_file: Path | None = _setting(None, "The key of that certificate (PEM).", "/etc/ssl/privkey.pem")
     event_backlog: int = _setting(
         256,
         "How many events of one socket may wait for earlier ones of it. More are refused with `backlog_full`.",
@@ -289,6 +368,12 @@ class Settings(BaseSettings):
             raise ValueError(f"each secret must have at least {MIN_SECRET_BYTES} bytes")
         return value
 
+    @field_validator("limit_connects")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        rate_of(value)
+        return value
+
     @property
     def client_urls(self) -> tuple[str, ...]:
         """The origins of `CLIENT_URL`, each as a browser sends it."""
@@ -315,6 +400,20 @@ def _check_url(value: str) -> None:
         raise ValueError("must be a URL that starts with http:// or https://")
     if url.username is not None or url.fragment:
         raise ValueError("must be a URL without user name, password and fragment")
+
+
+def rate_of(limit: str) -> Rate:
+    """The rate of a setting such as `30/1s`; `0` is no limit.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if limit.strip() == "0":
+        return UNLIMITED
+    found = _RATE.fullmatch(limit.strip())
+    if found is None or found[2] == "0":
+        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
+    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
 
 
 def _check_origin(origin: str) -> None:

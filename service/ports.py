@@ -97,6 +97,9 @@ class Directory(Protocol):
     async def presence(self, user: UserId) -> Presence:
         """The user's sessions and live call; of an unknown user an empty presence."""
 
+    def call_at_hand(self, user: UserId) -> Call | None:
+        """The user's live call, where that is known without waiting; None says nothing."""
+
     async def load(self, call_id: CallId) -> Call | None:
         """The live call of this id, None if there is none."""
 
@@ -132,6 +135,9 @@ class Router(Protocol):
 
     async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
         """Deliver in order; to each session of an effect once. Returns the sessions known to be unreachable."""
+
+    def post(self, effect: Effect) -> bool:
+        """Deliver at once, where that takes no waiting. False if nothing was delivered: `send` may still do it."""
 
     async def dismiss(self, session: SessionId) -> None:
         """Close a session's socket, after the effects sent to it."""
@@ -180,7 +186,7 @@ class Authoriser:
 # --- Who watches -------------------------------------------------------------------------------------------
 
 
-class EventHandled(NamedTuple):
+class EventHandled(msgspec.Struct, frozen=True, gc=False):
     """One client event has been dealt with. Durations are in seconds.
 
     `event` is a name of the contract, or `_OTHER`; `outcome` is `ok` or the error's code; `error` is set where
@@ -198,7 +204,7 @@ class EventHandled(NamedTuple):
     traceparent: str | None = None
 
 
-class CallStepped(NamedTuple):
+class CallStepped(msgspec.Struct, frozen=True, gc=False):
     """A call has changed, or relayed something. `before` is None for a new call."""
 
     before: Call | None
@@ -217,7 +223,11 @@ class LinkOpened(NamedTuple):
 
 
 class LinkRefused(NamedTuple):
-    """A connection did not come about: `refused` by authentication, `malformed`, or `abandoned` by its client."""
+    """A connection did not come about.
+
+    `refused` by authentication, `malformed`, `abandoned` by its client; or a limit was met: `rate_limited`,
+    `too_many_connections` (of one address), `server_full`.
+    """
 
     transport: str
     result: str
@@ -265,6 +275,9 @@ class Observer:
 
     def message_received(self, size_bytes: int) -> None:
         """An event or acknowledgement has come from a client."""
+
+    def messages_dropped(self, count: int) -> None:
+        """Events or acknowledgements will not reach a client that does not read."""
 
     def message_sent(self, size_bytes: int) -> None:
         """An event or acknowledgement has gone to a client."""

@@ -11,7 +11,8 @@ Effects are performed after the commit and nowhere else.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+
+import msgspec
 
 from service.control.session import Session
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
@@ -61,7 +62,7 @@ _REFUSALS: dict[Refusal, type[SignallingError]] = {
 }
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of a request: the effect that confirms it to the sender, and the call that it was about."""
 
     confirmation: Effect | None = None
@@ -116,6 +117,28 @@ class CallControl:
             SignallingError: the request is refused; nothing has changed.
         """
         return await self._answers[type(request)](session, request)
+
+    def relay_now(self, session: Session, request: Relay) -> CallId | None:
+        """Answer a relay without waiting, where both parties are at hand. Returns its call.
+
+        None, with nothing done, where that cannot be or the request is to be refused: `handle` decides then. Most
+        events of a call are candidates, and this is their way.
+
+        Raises:
+            IllegalEventError: the call does not take it now. Nothing was done.
+        """
+        user = session.user
+        if user is None or request.sender not in (None, user):
+            return None
+        call = self._directory.call_at_hand(user)
+        if call is None or request.receiver == user or call.role_of_user(request.receiver) is None:
+            return None
+        now_s = self._clock.now()
+        done = step(call, request.event, now_s)
+        if not self._router.post(done.effects[0]):
+            return None
+        self._observer.call_stepped(CallStepped(call, call, request.event, done.effects, now_s))
+        return call.id
 
     async def left(self, session: Session, *, goodbye: bool) -> None:
         """The socket of a session is gone. With `goodbye` its client meant it, so that nobody waits for it."""

@@ -6,13 +6,15 @@ opaque parts stay the bytes that they were.
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from service.domain.ids import CallId
 from service.errors import InvalidPayloadError, ReservedEventError, SignallingError, UnknownEventError
+from service.protocol import client
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
+from service.protocol.framing import MalformedPacketError, check_depth
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
 
 RESERVED_EVENTS = frozenset(
@@ -26,11 +28,7 @@ _FIELD = re.compile(r"`\$\[1\]\.([A-Za-z]+)")
 _MISSING = re.compile(r"required field `([A-Za-z]+)`")
 
 
-class MalformedPacketError(Exception):
-    """Not an EVENT packet of the protocol. Its sender cannot be talked to; the connection is closed."""
-
-
-class Packet(NamedTuple):
+class Packet(msgspec.Struct, frozen=True, gc=False):
     """An EVENT packet whose name is known and whose payload is still to be decoded."""
 
     event: str
@@ -58,6 +56,10 @@ _ENCODER = msgspec.json.Encoder()
 _OPENINGS = {kind: f'2["{kind.event}",'.encode() for kind in SERVER_MESSAGES}
 
 
+RELAYED = frozenset(kind.event for kind in (client.CallOffer, client.CallAnswer, client.Candidate))
+"""Events that are passed on to the other party as they are."""
+
+
 def kind_of(event: str) -> type[ClientMessage] | None:
     """The message type of an event of the contract, None for any other name."""
     return _KINDS.get(event)
@@ -69,9 +71,14 @@ def split(packet: str) -> Packet:
     Raises:
         MalformedPacketError: not an EVENT packet: wrong type, ack id that is no number, no array, no name.
     """
+    check_depth(packet)
+    if packet.startswith('2["'):  # nearly all: no acknowledgement asked for
+        name = packet[3 : packet.find('"', 3)]
+        if name in _KINDS:
+            return Packet(name, None, packet[1:])
     found = _PREFIX.match(packet)
     if found is None:
-        raise MalformedPacketError
+        raise MalformedPacketError("an event is an array that begins with its name")
     ack_id, name, body = found[1] or None, found[3], packet[found.start(2) :]
     if name not in _KINDS:  # rare: unknown, reserved, or spelt with escapes or blanks
         name = _name(body)
@@ -82,9 +89,9 @@ def _name(body: str) -> str:
     try:
         arguments = _ANY_ARGUMENTS.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedPacketError from error
+        raise MalformedPacketError("a payload is JSON") from error
     if not arguments or not isinstance(arguments[0], str | int | float) or isinstance(arguments[0], bool):
-        raise MalformedPacketError
+        raise MalformedPacketError("an event is an array that begins with its name")
     return str(arguments[0])
 
 
@@ -105,7 +112,7 @@ def decode(packet: Packet) -> ClientMessage:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedPacketError from error
+        raise MalformedPacketError("a payload is JSON") from error
     return message
 
 

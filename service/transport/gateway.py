@@ -5,16 +5,19 @@ here, for every event in the same way; no event has a handler of its own.
 """
 
 import logging
-from typing import NamedTuple
+
+import msgspec
 
 from service.control.control import CallControl
 from service.control.session import Session
 from service.domain.effects import Effect
 from service.domain.ids import CallId, SessionId
+from service.domain.requests import Relay
 from service.errors import BacklogFullError, InternalError, SignallingError
 from service.ports import Authenticator, Clock, EventHandled, Identity, LinkClosed, LinkOpened, LinkRefused, Observer
 from service.protocol import codec
-from service.protocol.codec import MalformedPacketError, Packet
+from service.protocol.codec import Packet
+from service.protocol.framing import MalformedPacketError
 from service.protocol.translate import to_error, to_message
 from service.supervisor import Supervisor
 from service.transport.lane import Lane
@@ -26,7 +29,7 @@ OTHER_EVENT = "_OTHER"
 _log = logging.getLogger(__name__)
 
 
-class _Client(NamedTuple):
+class _Client(msgspec.Struct, frozen=True, gc=False):
     link: Link
     session: Session
     lane: Lane
@@ -89,6 +92,15 @@ class Gateway:
         """A client has answered a heartbeat."""
         self._observer.client_answered(transport, round_trip_s)
 
+    def dropped(self, messages: int) -> None:
+        """Messages will not reach a client, since it does not read."""
+        self._observer.messages_dropped(messages)
+
+    def has_joined(self, session: SessionId) -> bool:
+        """Whether a client speaks for a user."""
+        client = self._clients.get(session)
+        return client is not None and client.session.user is not None
+
     def receive(self, session: SessionId, packet: str) -> None:
         """Answer an EVENT packet of a client, after those that it sent before. Never raises."""
         received_at = self._now()
@@ -98,8 +110,10 @@ class Gateway:
         self._observer.message_received(len(packet) if packet.isascii() else len(packet.encode()))
         try:
             event = codec.split(packet)
-        except MalformedPacketError:
-            client.link.abort(CloseReason.PROTOCOL_ERROR)
+        except MalformedPacketError as error:
+            client.link.abort(CloseReason.PROTOCOL_ERROR, error.rule)
+            return
+        if event.event in codec.RELAYED and client.lane.is_idle and self._relay(client, event, received_at):
             return
         if not client.lane.submit(lambda: self._answer(client, event, received_at)):
             self._turn_away(client, event, received_at)
@@ -131,11 +145,6 @@ class Gateway:
         if client is not None:
             client.link.close(CloseReason.DISMISSED)
 
-    def dismiss_all(self) -> None:
-        """Close every client because the server ends."""
-        for client in tuple(self._clients.values()):
-            client.link.close(CloseReason.SHUTDOWN)
-
     def _send(self, client: _Client, packet: bytes) -> None:
         client.link.send(packet)
         self._observer.message_sent(len(packet))
@@ -147,6 +156,22 @@ class Gateway:
             _log.error("leaving failed: %s", type(error).__name__, exc_info=error)
 
     # --- one event ----------------------------------------------------------------------------------------
+
+    def _relay(self, client: _Client, packet: Packet, received_at_s: float) -> bool:
+        """Pass an event on without waiting. False, with nothing done, where that cannot be or goes wrong."""
+        try:
+            request = codec.decode(packet).request(client.session.id)
+            call_id = self._control.relay_now(client.session, request) if isinstance(request, Relay) else None
+        except Exception:  # noqa: BLE001 - the gateway's guard: the general way says what is wrong, and logs it
+            return False
+        if call_id is None:
+            return False
+        if packet.ack_id is not None:
+            self._acknowledge(client, packet, None)
+        took_s = self._now() - received_at_s
+        record = EventHandled(packet.event, "ok", call_id, client.session.id, received_at_s, 0.0, took_s, None)
+        self._observer.event_handled(record)
+        return True
 
     async def _answer(self, client: _Client, packet: Packet, received_at_s: float) -> None:
         self.events_in_progress += 1
@@ -167,8 +192,8 @@ class Gateway:
             outcome = await self._control.handle(client.session, message.request(client.session.id))
         except SignallingError as known:
             refusal = known
-        except MalformedPacketError:
-            client.link.abort(CloseReason.PROTOCOL_ERROR)
+        except MalformedPacketError as malformed:
+            client.link.abort(CloseReason.PROTOCOL_ERROR, malformed.rule)
             return
         except Exception as unknown:  # noqa: BLE001 - the gateway's guard: a failing event must not end the socket
             error, refusal = unknown, InternalError()

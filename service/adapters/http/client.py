@@ -84,6 +84,7 @@ class HttpClient:
                 *headers,
             ],
         )
+        await in_a_task()
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._exchange(request, body)
@@ -121,6 +122,14 @@ class HttpClient:
                     raise HttpError(Failure.TOO_LARGE)
             elif isinstance(event, h11.EndOfMessage):
                 return Answer(status, bytes(body))
+
+
+async def in_a_task() -> None:
+    """Return in a task, which time limits of asyncio need.
+
+    An event's handling has none before it waits for something for the first time (`service.transport.lane`).
+    """
+    await asyncio.sleep(0)
 
 
 def _target(url: SplitResult) -> str:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import orjson
 
-from service.adapters.http.client import Answer, HttpClient, HttpError
+from service.adapters.http.client import Answer, HttpClient, HttpError, in_a_task
 from service.domain.ids import UserId
 from service.ports import Authoriser
 
@@ -67,6 +67,7 @@ class HttpAuthoriser(Authoriser):
         known, good_until_s = self._cache.get(pair, (False, 0.0))
         if self._now() < good_until_s:
             return known
+        await in_a_task()
         try:
             async with asyncio.timeout(self._rules.timeout_s), self._places:
                 allowed = _verdict(await self._ask(pair))

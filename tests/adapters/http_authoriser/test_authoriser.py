@@ -13,6 +13,8 @@ import pytest
 from service.adapters.http_authoriser.authoriser import MAX_CACHED, MAX_REQUESTS, HttpAuthoriser, Rules
 from service.adapters.memory.clock import ManualClock
 from service.domain.ids import UserId
+from service.supervisor import Supervisor
+from service.transport.lane import Lane
 from tests.support.backend import Asked, Backend, answer_with, http, never, running_backend
 from tests.support.server import free_port
 
@@ -72,6 +74,23 @@ async def test_an_answer_is_good_for_a_while_and_for_one_direction(backend: Back
     clock.advance(0.1)
     assert not await asking.may_call(ALICE, BOB)
     assert len(backend.asked) == 3
+
+
+async def test_it_may_be_asked_where_no_task_runs(backend: Backend, clock: ManualClock) -> None:
+    """As by an event: the lane of its socket makes a task only when it has to wait."""
+    asking = authoriser(backend.url, clock)
+    answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def ask() -> None:
+        try:
+            answered.set_result(await asking.may_call(ALICE, BOB))
+        except Exception as error:
+            answered.set_exception(error)
+            raise
+
+    lane = Lane("events of a socket", Supervisor(), limit=1)
+    asyncio.get_running_loop().call_soon(lane.submit, ask)
+    assert await asyncio.wait_for(answered, 10)
 
 
 async def test_without_a_cache_every_call_asks(backend: Backend, clock: ManualClock) -> None:

@@ -16,6 +16,8 @@ from service.adapters.jwt.keys import (
     RemoteKeys,
 )
 from service.adapters.memory.clock import ManualClock
+from service.supervisor import Supervisor
+from service.transport.lane import Lane
 from tests.adapters.jwt.tokens import issuer_key, key_set
 from tests.support.backend import Asked, Backend, answer_with, http, never, running_backend
 from tests.support.server import free_port
@@ -110,6 +112,22 @@ async def test_many_who_come_at_once_cost_one_request(issuer: Backend, keys: Rem
     found = await asyncio.gather(*(keys.find("one") for _ in range(50)))
     assert {key.key_id for key in found if key} == {"one"}
     assert len(issuer.asked) == 1
+
+
+async def test_it_may_be_asked_where_no_task_runs(keys: RemoteKeys) -> None:
+    """As by a packet: the lane of its socket makes a task only when it has to wait."""
+    found: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    async def find() -> None:
+        try:
+            found.set_result(await keys.find("one"))
+        except Exception as error:
+            found.set_exception(error)
+            raise
+
+    lane = Lane("packets of a socket", Supervisor(), limit=1)
+    asyncio.get_running_loop().call_soon(lane.submit, find)
+    assert await asyncio.wait_for(found, 10) is not None
 
 
 async def test_who_knows_the_key_does_not_wait_for_a_slow_issuer(
