@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from service.errors import ALL_ERRORS
 from tests.adapters.jwt.tokens import AUDIENCE, ISSUER, NEW_SECRET, OLD_SECRET, USER, secret_token
-from tests.interop.raw_client import Closed, RawClient, emit, hear, raw_engine
+from tests.interop.raw_client import RawClient, emit, hear, raw_engine
 from tests.support.privacy import assert_nothing_private
 from tests.support.server import Server, running_server
 
@@ -23,13 +24,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert USER not in running.log.read_text()
 
 
-async def let_in(client: RawClient, credentials: Any) -> bool:
-    """Whether these credentials open a socket."""
+async def answer(client: RawClient, credentials: Any) -> str:
+    """What a CONNECT with these credentials is answered with."""
     await client.send(f"40{json.dumps(credentials)}")
-    try:
-        return (await client.receive()).startswith('40{"sid"')
-    except Closed:
-        return False
+    return await client.receive()
+
+
+async def let_in(client: RawClient, credentials: Any) -> bool:
+    return (await answer(client, credentials)).startswith('40{"sid"')
 
 
 @both_transports
@@ -53,17 +55,21 @@ async def test_the_bearer_of_a_token_may_not_join_as_somebody_else(guarded: Serv
 
 @both_transports
 @pytest.mark.parametrize(
-    "credentials",
+    ("credentials", "code"),
     [
-        {},
-        {"token": None},
-        {"token": "a.b.c"},
-        {"token": secret_token(exp=1)},
-        {"token": secret_token("another secret of thirty-two bytes and more")},
-        {"token": "x" * 100_000},
+        ({}, "unauthenticated"),
+        ({"token": None}, "unauthenticated"),
+        ({"token": "a.b.c"}, "token_invalid"),
+        ({"token": secret_token("another secret of thirty-two bytes and more")}, "token_invalid"),
+        ({"token": "x" * 100_000}, "token_invalid"),
+        ({"token": secret_token(exp=1)}, "token_expired"),
+        ({"token": secret_token(nbf=4_000_000_000)}, "token_not_yet_valid"),
     ],
-    ids=["none", "null", "garbage", "expired", "forged", "huge"],
+    ids=["none", "null", "garbage", "forged", "huge", "expired", "early"],
 )
-async def test_others_are_not_let_in(guarded: Server, transport: str, credentials: Any) -> None:
+async def test_others_are_not_let_in_and_told_why(guarded: Server, transport: str, credentials: Any, code: str) -> None:
+    (error,) = [each for each in ALL_ERRORS if each.code == code]
     async with raw_engine(guarded.url, transport) as client:
-        assert not await let_in(client, credentials)
+        refusal = await answer(client, credentials)
+        assert refusal.startswith("44")
+        assert json.loads(refusal[2:]) == {"message": error.message, "data": {"code": code}}
