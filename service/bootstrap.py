@@ -4,18 +4,23 @@ import asyncio
 import gc
 import secrets
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from observability.telemetry import Telemetry, TelemetryOptions
+from service.adapters.http_authoriser.authoriser import HttpAuthoriser, Rules
+from service.adapters.jwt.authenticator import Claims, JwtAuthenticator
+from service.adapters.jwt.keys import RemoteKeys
 from service.adapters.memory.authenticator import OpenAuthenticator
 from service.adapters.memory.clock import LoopClock
 from service.adapters.memory.directory import MemoryDirectory
 from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
-from service.config import Settings, rate_of
+from service.config import Settings, rate_of, split
 from service.control.control import CallControl
 from service.domain.call import Policy
+from service.domain.ice import IceServers
 from service.domain.ids import CallId
-from service.ports import Clock, Directory, Observer
+from service.ports import Authenticator, Authoriser, Clock, Directory, Observer
 from service.supervisor import Supervisor
 from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
@@ -60,10 +65,12 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         observer=observer,
         new_call_id=new_call_id,
         policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
+        authoriser=_authoriser(settings, clock),
+        hide_presence=settings.hide_presence,
     )
     gateway = Gateway(
         control=control,
-        authenticator=OpenAuthenticator(),
+        authenticator=_authenticator(settings, clock),
         observer=observer,
         supervisor=supervisor,
         clock=clock,
@@ -74,6 +81,61 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
     health = Health()
     transport = create_app(gateway, supervisor, health, _transport_options(settings))
     return Node(transport, directory, control, gateway, health, supervisor)
+
+
+def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
+    if not settings.can_authenticate:
+        return OpenAuthenticator()
+    return JwtAuthenticator(
+        secrets=split(settings.auth_jwt_secrets),
+        keys=RemoteKeys(settings.auth_jwks_url, clock.now) if settings.auth_jwks_url else None,
+        claims=Claims(
+            issuer=settings.auth_issuer or None,
+            audience=settings.auth_audience or None,
+            leeway_s=settings.auth_leeway_s,
+            user=settings.auth_user_claim,
+        ),
+        required=settings.auth_required is not False,
+    )
+
+
+def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
+    if not settings.authorize_url:
+        return Authoriser()
+    rules = Rules(
+        timeout_s=settings.authorize_timeout_s,
+        cache_s=settings.authorize_cache_s,
+        allow_on_failure=settings.authorize_on_failure == "allow",
+    )
+    return HttpAuthoriser(url=settings.authorize_url, secret=settings.authorize_secret, rules=rules, now=clock.now)
+
+
+def ice_servers(settings: Settings) -> IceServers:
+    """The STUN and TURN servers of these settings."""
+    return IceServers(
+        stun_urls=split(settings.stun_urls),
+        turn_urls=split(settings.turn_urls),
+        turn_secret=next(iter(split(settings.turn_secret)), ""),
+        turn_ttl_s=settings.turn_ttl_s,
+    )
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What is fine for development and not for production, a line each."""
+    found = []
+    if not settings.can_authenticate:
+        found.append("Anybody may join as anybody: set AUTH_JWT_SECRETS or AUTH_JWKS_URL")
+    elif settings.auth_required is False:
+        found.append("Whoever sends no token may join as anybody: AUTH_REQUIRED=false")
+    if _is_in_the_clear(settings.auth_jwks_url):
+        found.append("Whoever can change traffic to the issuer can log in as anybody: AUTH_JWKS_URL without https")
+    if _is_in_the_clear(settings.authorize_url):
+        found.append("Whoever can change traffic to the backend says who may call: AUTHORIZE_URL without https")
+    return tuple(found)
+
+
+def _is_in_the_clear(url: str) -> bool:
+    return url.startswith("http://") and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1")
 
 
 async def run(settings: Settings) -> None:
@@ -158,4 +220,5 @@ def _announce(settings: Settings) -> None:
         lines.append(f"Metrics on     http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     if settings.demo_page:
         lines.append(f"Demo page:     {site}/  (open it in two tabs)")
+    lines += [f"Warning:       {warning}" for warning in warnings(settings)]
     print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it

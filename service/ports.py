@@ -147,16 +147,40 @@ class Router(Protocol):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What is known of a socket's owner. With `user` set, it may join as that user only."""
+    """What is known of a socket's owner. With `user` set, it may join as that user only.
+
+    `expires_at_s` is when its proof runs out, in seconds since the epoch (wall clock); None means never. The
+    leeway for clocks that differ is already in it.
+    """
 
     user: UserId | None = None
+    expires_at_s: float | None = None
 
 
 class Authenticator(Protocol):
     """Decides who may open a socket."""
 
-    async def authenticate(self, credentials: object) -> Identity | None:
-        """Judge what the client sent in the Socket.IO CONNECT packet (`auth`); None refuses the socket."""
+    async def authenticate(self, credentials: object) -> Identity:
+        """Judge what the client sent in the Socket.IO CONNECT packet (`auth`), or to renew it later.
+
+        Raises:
+            AuthenticationError: refused; its class says why, its `code` and `message` are for the client.
+        """
+
+
+# --- Who may call whom -------------------------------------------------------------------------------------
+
+
+class Authoriser:
+    """Decides whether one user may call another now. As it stands everybody may, which is the default.
+
+    It is asked again for every call, so it must be quick, and it must give an answer: what to do when those whom
+    it asks in turn say nothing is its own business.
+    """
+
+    async def may_call(self, caller: UserId, callee: UserId) -> bool:
+        """Whether a call from one to the other may be placed. Whether the callee exists is not asked."""
+        return True
 
 
 # --- Who watches -------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from service.errors import (
     AlreadyJoinedError,
     CallExpiredError,
     CallNotFoundError,
+    NotAllowedError,
     NotJoinedError,
     ReceiverNotFoundError,
     SelfCallError,
@@ -35,6 +36,7 @@ from service.errors import (
     UserNotFoundError,
 )
 from service.ports import (
+    Authoriser,
     CallStepped,
     Clock,
     ConflictError,
@@ -88,6 +90,8 @@ class CallControl:
         observer: Observer,
         new_call_id: Callable[[], CallId],
         policy: Policy,
+        authoriser: Authoriser | None = None,
+        hide_presence: bool = False,
     ) -> None:
         self._directory = directory
         self._router = router
@@ -96,6 +100,8 @@ class CallControl:
         self._observer = observer
         self._new_call_id = new_call_id
         self._policy = policy
+        self._authoriser = authoriser or Authoriser()
+        self._hide_presence = hide_presence
         self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
             Join: self._join,
             Status: self._status,
@@ -198,9 +204,13 @@ class CallControl:
 
     async def _status(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, Status)  # noqa: S101 - dispatched by type
+        shown = await self._may_see(session.user, request.user)
         known = await self._directory.presence(request.user)
         report = StatusReport(
-            to=(session.id,), user=request.user, online=bool(known.sessions), in_call=known.call is not None
+            to=(session.id,),
+            user=request.user,
+            online=shown and bool(known.sessions),
+            in_call=shown and known.call is not None,
         )
         await self._router.send((report,))
         return Outcome(report)
@@ -215,6 +225,8 @@ class CallControl:
             callee = await self._directory.presence(request.callee)
             if session.id not in caller.sessions:
                 raise NotJoinedError
+            if caller.call is None and user != request.callee:  # else refused below for what the caller knows himself
+                await self._check_allowed(user, request.callee)
             attempt = Attempt(self._new_call_id(), session.id, caller, callee, request.media)
             try:
                 placed = place(attempt, self._policy, self._clock.now())
@@ -226,6 +238,16 @@ class CallControl:
                 await self._perform(placed)
                 return Outcome(_confirmation(placed, session.id), placed.call.id)
         raise ContentionError
+
+    async def _check_allowed(self, caller: UserId, callee: UserId) -> None:
+        """With hidden presence a callee who may not be called looks like one who is offline, and in the same time."""
+        if not await self._authoriser.may_call(caller, callee):
+            raise UserNotFoundError if self._hide_presence else NotAllowedError
+
+    async def _may_see(self, asker: UserId | None, user: UserId) -> bool:
+        if not self._hide_presence or asker == user:
+            return True
+        return asker is not None and await self._authoriser.may_call(asker, user)
 
     async def _in_call(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, InCall)  # noqa: S101 - dispatched by type

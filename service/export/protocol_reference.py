@@ -12,6 +12,7 @@ from service.export.catalogue import (
     AnyStruct,
     Field,
     choices,
+    connection_errors,
     described,
     failures,
     fields,
@@ -375,6 +376,8 @@ def _listed_text(error: type[SignallingError]) -> str:
 def _where(error: type[SignallingError]) -> str:
     if error in (UnknownEventError, ReservedEventError):
         return "names outside this reference"
+    if error in connection_errors():
+        return "the connection: `connect_error` with `data.code`"
     if error in general_errors():
         return "all"
     return ", ".join(link(sent(kind), code(kind.event)) for kind in CLIENT_MESSAGES if error in kind.errors)
