@@ -108,6 +108,15 @@ class Settings(BaseSettings):
         ge=0,
         le=300,
     )
+    auth_expiry_grace_s: float = _setting(
+        30.0,
+        "How long a connection stays after its token has run out, for `auth:refresh` to bring a fresh one. Then it is "
+        "closed with the code 4001.",
+        "30",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
+    )
     authorize_url: str = _setting(
         "",
         "Where your backend says whether one user may call another: asked before every call, signed with "
@@ -246,6 +255,18 @@ class Settings(BaseSettings):
         "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
         "30/1s",
     )
+    limit_events: str = _setting(
+        "500/1s",
+        "How many events one socket may send in a time; more are refused with `rate_limited`, and who goes on is "
+        "disconnected with the code 4029. 0 is no limit.",
+        "200/1s",
+    )
+    limit_call_initiate: str = _setting(
+        "60/1m",
+        "How many calls one user may place in a time, and half as many to one callee; more are refused with "
+        "`rate_limited`. 0 is no limit.",
+        "10/1m",
+    )
     max_connections: int = _setting(
         50_000,
         "How many connections the node holds; more are answered 503 with Retry-After. 0 is no limit.",
@@ -368,7 +389,7 @@ class Settings(BaseSettings):
             raise ValueError(f"each secret must have at least {MIN_SECRET_BYTES} bytes")
         return value
 
-    @field_validator("limit_connects")
+    @field_validator("limit_connects", "limit_events", "limit_call_initiate")
     @classmethod
     def _limit(cls, value: str) -> str:
         rate_of(value)
