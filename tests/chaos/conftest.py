@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.server import Server, running_server
 
-ATTACKED = {"LIMIT_CONNECTS": "0"}
-"""Tests of other limits must not meet that of handshakes."""
+ATTACKED = {"LIMIT_CONNECTS": "0", "LIMIT_EVENTS": "0", "LIMIT_CALL_INITIATE": "0"}
+"""Other limits than the tested one must not be met first."""
 
 BEAT_S = 1.0
 """Ping interval and timeout of `impatient`."""
@@ -15,7 +15,7 @@ BEAT_S = 1.0
 
 @pytest.fixture(scope="session")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Default settings, no limit of handshakes. Tests leave it as they found it."""
+    """Default settings, no limits of rates. Tests leave it as they found it."""
     with running_server(tmp_path_factory.mktemp("attacked"), **ATTACKED) as running:
         yield running
 

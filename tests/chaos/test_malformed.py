@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.chaos.clients import event, guest, join, stranger
+from tests.chaos.conftest import ATTACKED
 from tests.chaos.footprint import scrape
 from tests.chaos.healthy import healthy_call
 from tests.interop.conformance_clients import Client, Packet, Polling, Socket, receive
@@ -233,7 +234,7 @@ def lines_of(server: Server) -> list[str]:
 
 
 async def test_offences_cost_few_lines_and_all_are_counted(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with running_server(tmp_path_factory.mktemp("offences"), LIMIT_CONNECTS="0") as server:
+    with running_server(tmp_path_factory.mktemp("offences"), **ATTACKED) as server:
         async with healthy_call(server):
             made = 0
             while made < 4 * LINES_AT_ONCE:
