@@ -49,6 +49,8 @@ async def test_messages_both_ways_on_a_websocket(bench: Bench) -> None:
         (CloseReason.IDLE, CloseCode.POLICY_VIOLATION),
         (CloseReason.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER),
         (CloseReason.PING_TIMEOUT, CloseCode.PING_TIMEOUT),
+        (CloseReason.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED),
+        (CloseReason.FLOODING, CloseCode.FLOODING),
     ],
 )
 async def test_every_reason_has_its_close_code_after_what_was_said_before(
