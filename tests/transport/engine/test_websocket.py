@@ -38,6 +38,18 @@ async def test_messages_both_ways_on_a_websocket(bench: Bench) -> None:
         assert connection.waiting_bytes == 0
 
 
+async def test_what_is_sent_in_one_turn_comes_in_order_at_each_client(bench: Bench) -> None:
+    async with bench.serving() as serving, aiohttp.ClientSession() as http:
+        pairs = [await direct(bench, serving, http) for _ in range(3)]
+        for number in range(5):
+            for connection, _ in pairs:
+                connection.send(str(number).encode())
+                connection.send_binary(bytes([number]))
+        expected = [packet for number in range(5) for packet in (f"4{number}", bytes([number]))]
+        for _, client in pairs:
+            assert [await client.next() for _ in expected] == expected
+
+
 @pytest.mark.parametrize(
     ("reason", "code"),
     [
