@@ -22,7 +22,7 @@ from tests.interop.conformance_frames import (
     websocket,
 )
 from tests.interop.raw_client import Closed
-from tests.transport.engine.harness import MAX_MESSAGE_BYTES, PATH, Bench, gone
+from tests.transport.engine.harness import MAX_MESSAGE_BYTES, PATH, Bench, Recorder, gone
 
 TARGET = f"{PATH}?EIO=4&transport=websocket"
 
@@ -97,6 +97,29 @@ async def test_a_goodbye_is_a_lost_transport_after_what_was_said_before_it(
     assert await frames.receive_end() == answer.to_bytes(2)
     await gone(bench)
     assert bench.handler.take() == [("message", "last words"), ("disconnected", CloseReason.TRANSPORT_LOST, None)]
+
+
+class AnswersLate(Recorder):
+    """Answers each message in the next turn of the loop."""
+
+    def message(self, connection: Connection, text: str) -> None:
+        """See `Handler`."""
+        super().message(connection, text)
+        asyncio.get_running_loop().call_soon(connection.send, b"late")
+        asyncio.get_running_loop().call_soon(connection.send_binary, b"late")
+
+
+async def test_nothing_is_said_after_the_answer_to_a_goodbye(bench: Bench) -> None:
+    bench.engine.handler = bench.handler = AnswersLate()
+    async with bench.serving() as serving, websocket(serving.port, TARGET) as frames:
+        await frames.receive()
+        await frames.send(frame(TEXT, b"4hello") + frame(CLOSE, closing(1000)))
+        assert await frames.receive_end() == CloseCode.NORMAL.to_bytes(2)
+        await gone(bench)
+        assert bench.handler.take()[1:] == [
+            ("message", "hello"),
+            ("disconnected", CloseReason.TRANSPORT_LOST, None),
+        ]
 
 
 async def test_a_goodbye_without_a_code(bench: Bench, frames: Frames) -> None:
