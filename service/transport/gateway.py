@@ -303,6 +303,7 @@ class Gateway:
         self._observer.event_handled(record)
         if refusal is not None:
             self._observer.event_refused(record)
+        del refusal, error, record  # an exception leads to its frame, and so to the packet: a circle otherwise
 
     async def _outcome(self, client: _Client, request: Request) -> Outcome:
         if isinstance(request, Renew):

@@ -105,7 +105,8 @@ class SocketServer(StrictServer):
         link.close_reason = reason
         super().disconnected(connection, reason, rule)
         if not link.was_open:
-            self._gateway.refused(connection.transport, "abandoned" if rule is None else "malformed")
+            is_idle = rule is None or reason is CloseReason.IDLE
+            self._gateway.refused(connection.transport, "abandoned" if is_idle else "malformed")
 
     # --- python-socketio's life cycle ---------------------------------------------------------------------
 

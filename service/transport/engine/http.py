@@ -150,10 +150,9 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
     Raises:
         RequestRefusedError: too large, or not here in time.
     """
-    too_large = RequestRefusedError(3, f"The payload is larger than {limit_bytes} bytes (maxPayload)", 413)
     declared = request.headers.getone("content-length", "0")
     if int(declared) > limit_bytes:
-        raise too_large
+        raise _too_large(limit_bytes)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -163,9 +162,13 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
                     return bytes(body)
                 body += chunk
                 if len(body) > limit_bytes:
-                    raise too_large
+                    raise _too_large(limit_bytes)
     except TimeoutError:
         raise RequestRefusedError(3, f"The body was not sent within {BODY_TIMEOUT_S:g} s", 408) from None
+
+
+def _too_large(limit_bytes: int) -> RequestRefusedError:
+    return RequestRefusedError(3, f"The payload is larger than {limit_bytes} bytes (maxPayload)", 413)
 
 
 def _payload(payload: bytes) -> HTTPResponse:

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSCloseHandshake, WSProtocol  # type: ignore[attr-defined] # not in the stubs
 from sanic import Request
+from sanic.http import Stage
 from sanic.server import HttpProtocol
 
 from service.transport.engine.codes import CloseCode
@@ -273,6 +274,13 @@ class HandoverProtocol(HttpProtocol):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Sanic's own
         super().__init__(**options)
         self._handed_over = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what has come. The time for a request's headers runs from their first byte, not from the last one."""
+        asked_at = self._time if self.http is not None and self.http.stage is Stage.REQUEST else None
+        super().data_received(data)
+        if asked_at is not None:
+            self._time = asked_at
 
     def hand_over(self) -> bytes:
         """Forget the connection. Returns what has been read of it beyond the request."""
