@@ -100,7 +100,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
     directory.attach(presence.changed)
     timers.attach(control.wake)
     health = Health()
-    transport = create_app(gateway, supervisor, health, _transport_options(settings))
+    transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
     return Node(transport, directory, presence, control, gateway, health, supervisor)
 
 
@@ -232,6 +232,7 @@ def _transport_options(settings: Settings) -> TransportOptions:
         trusted_proxies=settings.trusted_proxies,
         join_timeout_s=settings.join_timeout_s,
         demo_page=settings.demo_page,
+        admin_token=settings.admin_token,
     )
 
 

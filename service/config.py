@@ -118,6 +118,12 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
     )
+    admin_token: str = _setting(
+        "",
+        "The token of the admin API, at least 32 characters: `DELETE /admin/users/<user>/connections` with "
+        "`Authorization: Bearer <token>` closes a user's connections. Empty: there is no admin API.",
+        "a-long-random-text-of-at-least-32-characters",
+    )
     authorize_url: str = _setting(
         "",
         "Where your backend says whether one user may call another: asked before every call, signed with "
@@ -152,13 +158,7 @@ class Settings(BaseSettings):
         "true",
     )
     max_watched: int = _setting(
-        256,
-        "How many users one socket may watch with `user:watch`. More are refused with `too_many_watched`. Each costs "
-        "0.1 to 0.5 kB of memory.",
-        "256",
-        unit=Unit.USERS,
-        ge=1,
-        le=10_000,
+        256, "How many users a socket may watch; each costs 0.1 to 0.5 kB.", "256", unit=Unit.USERS, ge=1, le=10_000
     )
     stun_urls: str = _setting(
         "",
@@ -392,7 +392,7 @@ class Settings(BaseSettings):
             raise ValueError(f"each URL must be {kind}: or {kind}s:, a host, and at most a port and a transport")
         return value
 
-    @field_validator("auth_jwt_secrets", "turn_secret", "authorize_secret")
+    @field_validator("auth_jwt_secrets", "turn_secret", "authorize_secret", "admin_token")
     @classmethod
     def _secrets(cls, value: str) -> str:
         if value and any(len(secret.strip().encode()) < MIN_SECRET_BYTES for secret in value.split(",")):
@@ -442,9 +442,10 @@ def rate_of(limit: str) -> Rate:
     if limit.strip() == "0":
         return UNLIMITED
     found = _RATE.fullmatch(limit.strip())
-    if found is None or found[2] == "0":
+    period = int(found[2] or 1) if found else 0
+    if found is None or not period:
         raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
-    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
+    return Rate(int(found[1]), period * _PERIODS[found[3]])
 
 
 def _check_origin(origin: str) -> None:

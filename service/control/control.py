@@ -159,6 +159,13 @@ class CallControl:
             await self._advance(partial(self._call_of, user), event)
         await self._directory.vacate(user, session.id)
 
+    async def evict(self, user: UserId) -> int:
+        """Close the sockets of a user, wherever they are. Returns how many there were."""
+        sessions = (await self._directory.presence(user)).sessions
+        for session in sessions:
+            await self._router.dismiss(session)
+        return len(sessions)
+
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""
         call = await self._directory.load(call_id)

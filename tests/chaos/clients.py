@@ -15,14 +15,14 @@ _numbers = itertools.count(1)
 
 
 @contextlib.asynccontextmanager
-async def stranger(server: Server, transport: str = "websocket") -> AsyncIterator[Client]:
+async def stranger(server: Server | Conformance, transport: str = "websocket") -> AsyncIterator[Client]:
     """A connection on which nothing has been said yet."""
     async with opened(Conformance(server.port, CALM), transport, SOCKET) as client:
         yield client
 
 
 @contextlib.asynccontextmanager
-async def guest(server: Server, transport: str = "websocket") -> AsyncIterator[Client]:
+async def guest(server: Server | Conformance, transport: str = "websocket") -> AsyncIterator[Client]:
     """A connection in the namespace `/` that has not joined."""
     async with stranger(server, transport) as client:
         await client.send("40")

@@ -108,11 +108,14 @@ async def test_two_bodies_at_once_close_the_session(attacked: Server) -> None:
 LENGTHS = ["x", "-1", "1e3", "0x10", "1_0", "", "99999999999999999999999", "10, 10", "\xb2"]
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-async def test_length_that_is_none_is_refused(attacked: Server, length: str) -> None:
-    async with healthy_call(attacked), poller(attacked) as client, connected(attacked.port) as wire:
-        await wire.write(request("POST", client.target(), headers={"Content-Length": length}) + b"3")
-        assert (await reply(wire)).status in (400, 413)
+async def test_length_that_is_none_is_refused(attacked: Server) -> None:
+    answers = {}
+    async with healthy_call(attacked):
+        for length in LENGTHS:
+            async with poller(attacked) as client, connected(attacked.port) as wire:
+                await wire.write(request("POST", client.target(), headers={"Content-Length": length}) + b"3")
+                answers[length] = (await reply(wire)).status
+    assert {length for length, status in answers.items() if status not in (400, 413)} == set()
 
 
 TRICKLE_S = 0.05
@@ -142,7 +145,7 @@ async def trickle(writer: asyncio.StreamWriter, drip: bytes) -> None:
         await asyncio.sleep(TRICKLE_S)
 
 
-async def test_unfinished_and_slow_bodies_are_given_up(attacked: Server) -> None:
+async def test_unfinished_and_slow_requests_are_given_up(attacked: Server) -> None:
     async with healthy_call(attacked), contextlib.AsyncExitStack() as stack:
         addresses = [(await stack.enter_async_context(poller(attacked))).target() for _ in range(ATTACKERS)]
         length = {"Content-Length": str(LIMIT)}
@@ -154,18 +157,14 @@ async def test_unfinished_and_slow_bodies_are_given_up(attacked: Server) -> None
             (request("POST", addresses.pop(), headers=CHUNKED), b"1\r\n4\r\n"),
             *((request("POST", address, headers=length) + b"x" * (LIMIT - 1), b"") for address in addresses),
         ]
-        attackers = [asyncio.create_task(given_up(attacked, *it)) for it in bodies]
+        half = request("POST", UNKNOWN)[:-2]
+        heads = [(b"", b""), (half, b""), (half + b"X-Slow: ", b"x"), (b"GET /socket.io/?EIO=4&slow=", b"x")]
+        attackers = [asyncio.create_task(given_up(attacked, *it)) for it in bodies + heads]
         await until(lambda: all_is_read(attacked), "what was sent is read")
         assert (resident_bytes(attacked) - before) / len(addresses) < HELD
-        assert await asyncio.gather(*attackers) == [408] * len(bodies)
-
-
-async def test_unfinished_and_slow_headers_are_given_up(attacked: Server) -> None:
-    half = request("POST", UNKNOWN)[:-2]
-    heads = [(b"", b""), (half, b""), (half + b"X-Slow: ", b"x"), (b"GET /socket.io/?EIO=4&slow=", b"x")]
-    async with healthy_call(attacked):
-        answers = await asyncio.gather(*(given_up(attacked, *it) for it in heads), return_exceptions=True)
-    assert answers == [0, 408, 408, 408]
+        answers = await asyncio.gather(*attackers, return_exceptions=True)
+        assert answers[: len(bodies)] == [408] * len(bodies)
+        assert answers[len(bodies) :] == [0, 408, 408, 408]
 
 
 async def all_is_read(server: Server) -> bool:

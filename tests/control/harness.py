@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 from service.adapters.memory.clock import ManualClock
@@ -12,9 +13,11 @@ from service.control.control import CallControl
 from service.control.outcome import Outcome
 from service.control.presence import DEFAULT_MAX_WATCHED, PresenceControl
 from service.control.session import Session
+from service.domain.budget import UNLIMITED, Rate
 from service.domain.call import Policy
 from service.domain.effects import Effect, Initiated
 from service.domain.events import Accept, Media, PartyEvent
+from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.requests import InCall, Initiate, Join, Request
 from service.ports import Authoriser, CallStepped, Directory, Identity, Observer
@@ -57,6 +60,8 @@ class Rig:
         authoriser: Authoriser | None = None,
         hide_presence: bool = False,
         max_watched: int = DEFAULT_MAX_WATCHED,
+        ice: Callable[[Session, CallId | None], IceGrant] | None = None,
+        rings: Rate = UNLIMITED,
     ) -> None:
         numbers = itertools.count(first_call)
         self.clock = ManualClock(start_s=1000.0)
@@ -92,6 +97,8 @@ class Rig:
             presence=self.presence,
             authoriser=authoriser,
             hide_presence=hide_presence,
+            ice=ice,
+            rings=rings,
         )
         timers.attach(self.control.wake)
 

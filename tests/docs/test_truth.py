@@ -48,7 +48,7 @@ UNKNOWN_EVENT = "call:dance"
 
 DIAGRAMS = ("sequenceDiagram", "stateDiagram-v2", "flowchart")
 
-_EVENT = re.compile(r"(?:user|call|ice|server):[a-z]+(?:auth|-[a-z]+)*")
+_EVENT = re.compile(r"(?:auth|user|call|ice|server):[a-z]+(?:-[a-z]+)*")
 _SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
 _CAPITALS = re.compile(r"\b[A-Z][A-Z_]{3,}\b")
 _TARGET = re.compile(r"\bmake ([a-z-]+)")

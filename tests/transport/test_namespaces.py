@@ -170,6 +170,19 @@ async def test_an_acknowledgement_is_called_back_once(manager: type[socketio.Asy
     assert side.called_back == [("yes", 1)]
 
 
+@pytest.mark.parametrize("manager", [Namespaces, socketio.AsyncManager])
+async def test_leaving_twice_is_leaving_once(manager: type[socketio.AsyncManager]) -> None:
+    side, member, other = Side(manager()), ("eio-a", "/"), ("eio-b", "/")
+    for connecting in (member, other):
+        await side.connect(connecting)
+        await side.confirm(connecting)
+    for _ in range(2):
+        await side.leave(member)
+        assert not side.manager.is_connected(side.sid(member), "/")
+        assert side.manager.is_connected(side.sid(other), "/")
+    assert await side.connect(member) == "on the way"
+
+
 async def test_who_leaves_leaves_nothing_behind() -> None:
     side = Side(Namespaces())
     members = [(f"eio-{number}", namespace) for number in range(100) for namespace in NAMESPACES]

@@ -83,6 +83,40 @@ async def connected(client: Client) -> str:
     return str(json.loads(answer[2:])["sid"])
 
 
+ATTACHED = '451-["message",{"_placeholder":true,"num":0}]'
+ONCE = "a namespace is connected to once, and before anything else is sent to it"
+OFFENCES = {
+    "no packet": (["4x"], "the type of a packet is a digit from 0 to 6"),
+    "connected twice": (["40"], ONCE),
+    "not connected": (['42/custom,["message"]'], ONCE),
+    "unknown": (['42/unknown,["message"]'], ONCE),
+    "text for an attachment": ([ATTACHED, '42["message"]'], "attachments follow their packet"),
+    "attachment of nothing": (["bAQI="], "an attachment belongs to a packet"),
+    "one attachment too many": ([ATTACHED, "bAQI=", "bAQI="], "an attachment belongs to a packet"),
+}
+
+
+@pytest.mark.parametrize(("packets", "rule"), OFFENCES.values(), ids=OFFENCES)
+async def test_who_breaks_a_rule_is_closed_and_one_line_says_which(
+    server: Server, client: Client, packets: list[str], rule: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await connected(client)
+    with pytest.raises(ProtocolError) as error:
+        await client.say(*packets)
+    assert error.value.rule == rule
+    assert server.ended == [(CloseReason.PROTOCOL_ERROR, rule)]
+    assert caplog.messages == [f"connection closed, the client broke a rule: {rule}"]
+
+
+async def test_who_only_asked_for_an_unknown_namespace_has_not_connected(server: Server, client: Client) -> None:
+    await client.say("40/unknown,")
+    assert await client.hear() == ['44/unknown,{"message":"Invalid namespace"}']
+    assert not server.confirmed(client.connection)
+    await client.say("40/custom,")
+    assert (await client.hear())[0].startswith("40/custom,{")
+    assert server.confirmed(client.connection)
+
+
 # --- failures of ours ----------------------------------------------------------------------------------------
 
 

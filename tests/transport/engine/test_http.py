@@ -135,6 +135,43 @@ async def test_a_request_that_the_protocol_does_not_have(
         assert bench.handler.take() == []
 
 
+async def test_a_poll_is_answered_with_what_waits_as_plain_text(bench: Bench) -> None:
+    async with bench.serving() as serving, aiohttp.ClientSession() as http:
+        sid = await handshake(http, serving)
+        (connection,) = bench.engine
+        connection.send("über".encode())
+        connection.send_binary(b"\x01\x02")
+        async with http.get(serving.url(transport="polling", sid=sid)) as answer:
+            assert (answer.status, await answer.text()) == (200, "4über\x1ebAQI=")
+            assert answer.headers["content-type"] == "text/plain; charset=UTF-8"
+
+
+HANDSHAKE = {
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"upgrade": "h2c"},
+        {"connection": "keep-alive"},
+        {"sec-websocket-version": "8"},
+        {"sec-websocket-key": "dGhlIHNhbXBsZQ=="},
+        {"sec-websocket-key": "no base64!"},
+    ],
+    ids=str,
+)
+async def test_half_a_websocket_handshake_is_none(bench: Bench, wrong: dict[str, str]) -> None:
+    async with bench.serving() as serving, aiohttp.ClientSession() as http:
+        expected = (400, 3, "Bad request: a websocket handshake is expected", None)
+        assert await refusal(http, serving, transport="websocket", headers={**HANDSHAKE, **wrong}) == expected
+        assert bench.handler.take() == []
+
+
 async def test_a_handshake_is_a_get_and_a_session_has_get_and_post(bench: Bench) -> None:
     async with bench.serving() as serving, aiohttp.ClientSession() as http:
         status, code, *_ = await refusal(http, serving, "POST", transport="polling", data="4hello")

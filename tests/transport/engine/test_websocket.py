@@ -33,9 +33,22 @@ async def test_messages_both_ways_on_a_websocket(bench: Bench) -> None:
         await bench.handler.hears("message", b"\x01\x02")
         assert bench.handler.take() == [("message", "one"), ("message", b"\x01\x02")]
         connection.send(b"three")
+        assert await client.next() == "4three"
         connection.send_binary(b"\x03")
-        assert [await client.next(), await client.next()] == ["4three", b"\x03"]
+        assert await client.next() == b"\x03"
         assert connection.waiting_bytes == 0
+
+
+async def test_what_is_sent_in_one_turn_comes_in_order_at_each_client(bench: Bench) -> None:
+    async with bench.serving() as serving, aiohttp.ClientSession() as http:
+        pairs = [await direct(bench, serving, http) for _ in range(3)]
+        for number in range(5):
+            for connection, _ in pairs:
+                connection.send(str(number).encode())
+                connection.send_binary(bytes([number]))
+        expected = [packet for number in range(5) for packet in (f"4{number}", bytes([number]))]
+        for _, client in pairs:
+            assert [await client.next() for _ in expected] == expected
 
 
 @pytest.mark.parametrize(
@@ -49,6 +62,8 @@ async def test_messages_both_ways_on_a_websocket(bench: Bench) -> None:
         (CloseReason.IDLE, CloseCode.POLICY_VIOLATION),
         (CloseReason.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER),
         (CloseReason.PING_TIMEOUT, CloseCode.PING_TIMEOUT),
+        (CloseReason.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED),
+        (CloseReason.FLOODING, CloseCode.FLOODING),
     ],
 )
 async def test_every_reason_has_its_close_code_after_what_was_said_before(
