@@ -66,8 +66,8 @@ def check(packet: str) -> Head:
     if is_binary == (found[2] is None):
         raise MalformedPacketError("attachments are counted in binary packets, and only there")
     attachments = int(found[2] or 0)
-    if attachments > MAX_ATTACHMENTS:
-        raise MalformedPacketError(f"a packet has {MAX_ATTACHMENTS} attachments at most")
+    if is_binary and not 0 < attachments <= MAX_ATTACHMENTS:
+        raise MalformedPacketError(f"a binary packet has 1 to {MAX_ATTACHMENTS} attachments")
     payload = _payload(packet[found.end() :])
     _check_payload(kind, ack_id, payload)
     if is_binary and sorted(_placeholders(payload)) != list(range(attachments)):
@@ -114,7 +114,7 @@ def _check_payload(kind: Kind, ack_id: str, payload: object) -> None:
             ok = isinstance(payload, list) and bool(payload) and _is_name(payload[0])
         case Kind.ACK | Kind.BINARY_ACK:
             ok = bool(ack_id) and isinstance(payload, list)
-        case Kind.CONNECT_ERROR:
+        case _:  # CONNECT_ERROR is the server's
             ok = False
     if not ok:
         raise MalformedPacketError(f"a client's {kind.name} packet has the form of Socket.IO protocol 5")

@@ -17,7 +17,7 @@ ROUNDS = 20
 
 async def said(client: Client) -> list[str]:
     """What a socket hears, up to its end or to the answer to its last question."""
-    heard = []
+    heard: list[str] = []
     try:
         while not heard or "user:status" not in heard[-1]:
             heard.append(str(await receive(client)))

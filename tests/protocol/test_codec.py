@@ -30,6 +30,7 @@ VALID: dict[str, dict[str, object]] = {
     "call:answer": {"answer": {"sdp": "v=0"}, "from": "bob", "to": "alice"},
     "ice:candidate": {"candidate": {"candidate": ""}, "from": "bob", "to": "alice"},
     "call:connected": {"callId": "c1"},
+    "call:quality": {"callId": "c1", "stats": {"ice": "connected", "roundTripTime": 0.04}},
     "call:end": {"callId": "c1"},
 }
 

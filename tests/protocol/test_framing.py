@@ -24,7 +24,7 @@ FORM = "a client's {} packet has the form of Socket.IO protocol 5"
 NO_TYPE = "the type of a packet is a digit from 0 to 6"
 NO_JSON = "a payload is JSON"
 COUNTED = "attachments are counted in binary packets, and only there"
-TOO_MANY = "a packet has 10 attachments at most"
+TOO_MANY = "a binary packet has 1 to 10 attachments"
 PLACEHOLDERS = "each attachment has one placeholder"
 TOO_DEEP = "JSON is nested 32 levels deep at most"
 

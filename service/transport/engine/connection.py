@@ -30,8 +30,17 @@ UPGRADE_POLL_S = 0.1
 LINGER_S = 2.0
 """How long a closed connection on polling waits for its client to fetch its last packets."""
 
+_UNREAD = "what is sent is read"
 _MESSAGES = (b"4", b"b")
-_LINGERING = frozenset({CloseReason.DISMISSED, CloseReason.SHUTDOWN, CloseReason.SLOW_CONSUMER})
+_LINGERING = frozenset(
+    {
+        CloseReason.DISMISSED,
+        CloseReason.SHUTDOWN,
+        CloseReason.SLOW_CONSUMER,
+        CloseReason.TOKEN_EXPIRED,
+        CloseReason.FLOODING,
+    }
+)
 _CODES = {
     CloseReason.PROTOCOL_ERROR: CloseCode.PROTOCOL_ERROR,
     CloseReason.PING_TIMEOUT: CloseCode.PING_TIMEOUT,
@@ -256,7 +265,7 @@ class Connection:
     def overflowed(self) -> None:
         """See `Receiver`."""
         self._handler.dropped(self, "slow_consumer", 1)
-        self.close(CloseReason.SLOW_CONSUMER, "what is sent is read")
+        self.close(CloseReason.SLOW_CONSUMER, _UNREAD)
 
     def lost(self) -> None:
         """See `Receiver`."""
@@ -343,7 +352,7 @@ class Connection:
             return
         if self._outbox_bytes + len(packet) > self._keeper.options.max_outgoing_bytes:
             self._handler.dropped(self, "slow_consumer", self._discard() + packet.startswith(_MESSAGES))
-            self.close(CloseReason.SLOW_CONSUMER)
+            self.close(CloseReason.SLOW_CONSUMER, _UNREAD)
             return
         self._outbox.append(packet)
         self._outbox_bytes += len(packet)

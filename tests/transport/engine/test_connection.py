@@ -153,7 +153,7 @@ async def test_a_client_that_does_not_fetch_is_given_up_at_the_bound(bench: Benc
     connection.send(b"")
     assert bench.handler.take() == [
         ("dropped", "slow_consumer", 3),
-        ("disconnected", CloseReason.SLOW_CONSUMER, None),
+        ("disconnected", CloseReason.SLOW_CONSUMER, "what is sent is read"),
     ]
     assert await poll(connection) == ["1"]
     assert bench.handler.take() == []

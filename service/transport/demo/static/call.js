@@ -12,6 +12,9 @@ import { RequestError } from "./signalling.js";
 /** How long media may take to connect before the call is given up. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
+/** How often the server is told how the media fares. */
+const REPORT_EVERY_MS = 10_000;
+
 /** @typedef {"idle" | "preparing" | "ringing-out" | "ringing-in" | "connecting" | "connected" | "ended"} Phase */
 
 export class Call {
@@ -41,6 +44,7 @@ export class Call {
   #early = [];
   #waiting = null;
   #timer = 0;
+  #reports = 0;
   #wasIncoming = false;
 
   /**
@@ -266,7 +270,18 @@ export class Call {
   #onMedia(state) {
     if (state === "connected") this.#onConnected();
     else if (state === "disconnected") this.#setNote(this.id, "media-interrupted");
-    else if (state === "failed") this.hangUp("failed");
+    if (state === "connected" || state === "disconnected") this.#report(state);
+    else if (state === "failed") this.#report(state).then((isSame) => isSame && this.hangUp("failed"));
+  }
+
+  /** Tell the server how the media fares. False when the call has gone on to another connection meanwhile. */
+  async #report(ice) {
+    const { id: callId } = this;
+    const peer = this.#peer;
+    const stats = await peer.stats(ice);
+    if (this.#peer !== peer) return false;
+    this.#signalling.tell("call:quality", { callId, stats });
+    return true;
   }
 
   #onConnected() {
@@ -276,6 +291,8 @@ export class Call {
       this.connectedAt ||= performance.now();
       this.#signalling.tell("call:connected", { callId: this.id });
     }
+    clearInterval(this.#reports);
+    this.#reports = setInterval(() => this.phase === "connected" && this.#report(), REPORT_EVERY_MS);
     this.#set("connected");
   }
 
@@ -311,6 +328,7 @@ export class Call {
   /** Let go of everything that a call holds. */
   #reset() {
     clearTimeout(this.#timer);
+    clearInterval(this.#reports);
     const { question } = this;
     this.#peer?.close();
     this.#peer = null;
