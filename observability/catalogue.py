@@ -202,6 +202,10 @@ CLIENT_RTT = _histogram(
     transport=TRANSPORTS,
 )
 USERS_ONLINE = _gauge("users_online", "1", "Users who have joined on this node.")
+WATCHES = _gauge("watches", "1", "Users who are watched (`user:watch`), once for each socket that watches them.")
+STATUS_PUSHES = _counter(
+    "status_pushes_total", "`user:status` that went to a watcher because it had changed; a watcher and user count one."
+)
 
 # --- traffic ---
 
@@ -384,6 +388,8 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         RESUMES,
         CLIENT_RTT,
         USERS_ONLINE,
+        WATCHES,
+        STATUS_PUSHES,
     ),
     "Traffic": (
         MESSAGES,

@@ -86,6 +86,10 @@ class EventMetrics(Observer):
         if record.result == RateLimitedError.code:
             self._instruments.counter(c.RATE_LIMITED, "connects").value += 1
 
+    def statuses_pushed(self, count: int) -> None:
+        """See `Observer.statuses_pushed`."""
+        self._instruments.counter(c.STATUS_PUSHES).value += count
+
     def link_upgraded(self, session: SessionId) -> None:
         """See `Observer.link_upgraded`."""
         before = self._transports.get(session)

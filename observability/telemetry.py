@@ -78,6 +78,7 @@ class Telemetry:
         is_ready: Callable[[], bool],
         is_draining: Callable[[], bool],
         users_online: Callable[[], int],
+        watches: Callable[[], int],
         events_in_progress: Callable[[], int],
         outbound_buffer_bytes: Callable[[], int],
     ) -> None:
@@ -85,6 +86,7 @@ class Telemetry:
         self._look_up(c.READY, is_ready)
         self._look_up(c.DRAINING, is_draining)
         self._look_up(c.USERS_ONLINE, users_online)
+        self._look_up(c.WATCHES, watches)
         self._look_up(c.EVENTS_IN_PROGRESS, events_in_progress)
         self._look_up(c.OUTBOUND_BUFFER, outbound_buffer_bytes)
 

@@ -19,6 +19,7 @@ from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
 from service.config import Settings, rate_of, split
 from service.control.control import CallControl
+from service.control.presence import PresenceControl
 from service.control.session import Session
 from service.domain.call import Policy
 from service.domain.ice import IceGrant, IceServers
@@ -43,6 +44,7 @@ class Node(NamedTuple):
 
     transport: Transport
     directory: Directory
+    presence: PresenceControl
     control: CallControl
     gateway: Gateway
     health: Health
@@ -60,6 +62,17 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
     directory = MemoryDirectory()
     router = MemoryRouter()
     timers = MemoryTimers(clock, supervisor.spawn)
+    authoriser = _authoriser(settings, clock)
+    presence = PresenceControl(
+        directory=directory,
+        router=router,
+        clock=clock,
+        spawn=supervisor.spawn,
+        observer=observer,
+        authoriser=authoriser,
+        hide_presence=settings.hide_presence,
+        max_watched=settings.max_watched,
+    )
     control = CallControl(
         directory=directory,
         router=router,
@@ -68,7 +81,8 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         observer=observer,
         new_call_id=new_call_id,
         policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
-        authoriser=_authoriser(settings, clock),
+        presence=presence,
+        authoriser=authoriser,
         hide_presence=settings.hide_presence,
         ice=_ice(settings),
         rings=rate_of(settings.limit_call_initiate),
@@ -83,10 +97,11 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         limits=EventLimits(rate_of(settings.limit_events), settings.auth_expiry_grace_s),
     )
     router.attach(gateway)
+    directory.attach(presence.changed)
     timers.attach(control.wake)
     health = Health()
     transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
-    return Node(transport, directory, control, gateway, health, supervisor)
+    return Node(transport, directory, presence, control, gateway, health, supervisor)
 
 
 def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
@@ -171,6 +186,7 @@ async def run(settings: Settings) -> None:
         is_ready=lambda: node.health.ready,
         is_draining=lambda: node.health.draining,
         users_online=node.directory.users_online,
+        watches=node.presence.watches,
         events_in_progress=lambda: node.gateway.events_in_progress,
         outbound_buffer_bytes=node.transport.engine.most_waiting_bytes,
     )

@@ -35,6 +35,7 @@ class Unit(enum.StrEnum):
     CONNECTIONS = "connections"
     PACKETS = "packets"
     PROXIES = "proxies"
+    USERS = "users"
 
 
 MIN_SECRET_BYTES = 32
@@ -155,6 +156,9 @@ class Settings(BaseSettings):
         "Whether users look offline to those who may not call them, in `user:status` and in the answer to a call, "
         "and to sockets that have not joined.",
         "true",
+    )
+    max_watched: int = _setting(
+        256, "How many users a socket may watch; each costs 0.1 to 0.5 kB.", "256", unit=Unit.USERS, ge=1, le=10_000
     )
     stun_urls: str = _setting(
         "",

@@ -172,6 +172,14 @@ class UserNotAvailableError(SignallingError):
     advice = "The user is in another call. Try later."
 
 
+class TooManyWatchedError(SignallingError):
+    """The socket would watch more users than it may (`MAX_WATCHED`)."""
+
+    code = "too_many_watched"
+    message = "Too many users are watched"
+    advice = "Watch those whom the person looks at, and `user:unwatch` the others first."
+
+
 class CallNotFoundError(SignallingError):
     """There is no such live call for this socket: unknown, over, or other people's. All look the same."""
 
@@ -241,6 +249,7 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     NotAllowedError,
     UserNotFoundError,
     UserNotAvailableError,
+    TooManyWatchedError,
     CallNotFoundError,
     CallExpiredError,
     ReceiverNotFoundError,

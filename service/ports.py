@@ -4,8 +4,8 @@ Each port has a shipped embedded adapter in `service.adapters.memory`; one contr
 (`tests/contract/`) runs over every adapter of it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -75,6 +75,10 @@ class ConflictError(Exception):
     """A precondition of a commit does not hold, so nothing was stored. Load again and decide again."""
 
 
+OnChange = Callable[[UserId], None]
+"""What a directory does with a change of a user who is followed: `PresenceControl.changed`. It only takes note."""
+
+
 class Seat(NamedTuple):
     """The outcome of seating a session: the sessions of the user that lost their seat, and his live call."""
 
@@ -105,6 +109,23 @@ class Directory(Protocol):
 
     def users_online(self) -> int:
         """How many users have a session on this node. From any thread."""
+
+    def attach(self, on_change: OnChange) -> None:
+        """Name what is told of the changes of those who are followed."""
+
+    async def follow(self, users: Sequence[UserId]) -> None:
+        """From the return of this on, tell when one of these users comes, goes, gets a call or is free. Repeatable.
+
+        It is told after the change is stored, so that `presence` shows it. It may be told too often and of nothing,
+        never too seldom. What several nodes share tells of the changes that any of them makes, and of those that none
+        makes: sessions that run out because their node is dead. With Redis: the scripts that seat, vacate and commit
+        publish on a channel of the user, as does who sweeps up after a dead node; a node subscribes to the channels
+        of those whom it follows, and this returns when that is confirmed. After the loss of its connection it
+        subscribes anew and tells of everybody whom it follows, for what it may have missed.
+        """
+
+    def unfollow(self, users: Sequence[UserId]) -> None:
+        """Tell of these users no longer. `follow` and `unfollow` take effect in the order called."""
 
     async def live_calls(self) -> Sequence[Call]:
         """All live calls that this node answers for."""
@@ -276,6 +297,9 @@ class Observer:
     def client_answered(self, transport: str, round_trip_s: float) -> None:
         """A client has answered a heartbeat."""
 
+    def statuses_pushed(self, count: int) -> None:
+        """A change of one user's status has gone to so many watchers."""
+
     def message_received(self, size_bytes: int) -> None:
         """An event or acknowledgement has come from a client."""
 
@@ -285,6 +309,9 @@ class Observer:
     def message_sent(self, size_bytes: int) -> None:
         """An event or acknowledgement has gone to a client."""
 
+
+Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
+"""Runs work in the background under a name: `Supervisor.spawn`."""
 
 OnDue = Callable[[CallId], Awaitable[None]]
 """What timers do with a call whose deadline has come: `CallControl.wake`."""

@@ -50,6 +50,7 @@ export type ErrorCode =
   | "not_allowed"
   | "user_not_found"
   | "user_not_available"
+  | "too_many_watched"
   | "call_not_found"
   | "receiver_not_found"
   | "backlog_full"
@@ -146,6 +147,18 @@ export interface IceServersQueryRequest {
 export interface UserStatusRequest {
   /** A user id, chosen by the application. */
   userId: string;
+}
+
+/** Be told of users: a `user:status` for each of them at once, then whenever it changes. Watches add up, and end with the socket: watch again after every `user:join`. The answer for each user comes before the acknowledgement. A user who changes quickly is told of no more than once in 200 ms, and the last state always comes. Where presence is hidden, only what `user:status` would say is told. */
+export interface UserWatchRequest {
+  /** Whom to watch; any users. A socket watches no more than `MAX_WATCHED` in all. */
+  userIds: Array<string>;
+}
+
+/** Be told of users no longer. */
+export interface UserUnwatchRequest {
+  /** Whom to watch no longer; others are ignored. */
+  userIds: Array<string>;
 }
 
 /** Call somebody. Both are in a call from here on. Who calls the user that calls him answers that call. */
@@ -250,7 +263,7 @@ export interface IceServers {
   ttl?: number;
 }
 
-/** Whether a user is online and in a call; both false for a user that nobody knows. */
+/** Whether a user is online and in a call; both false for a user that nobody knows. The answer to `user:status` and `user:watch`; and it comes by itself when it has changed for a user who is watched. */
 export interface UserStatus {
   /** A user id, chosen by the application. */
   userId: string;
@@ -378,6 +391,10 @@ export interface ClientToServerEvents {
   "ice:servers": (payload: IceServersQueryRequest, ack: (answer: Ack<IceServers>) => void) => void;
   /** Ask whether a user is online and in a call. Allowed before joining, and about anybody. */
   "user:status": (payload: UserStatusRequest, ack: (answer: Ack<UserStatus>) => void) => void;
+  /** Be told of users: a `user:status` for each of them at once, then whenever it changes. */
+  "user:watch": (payload: UserWatchRequest, ack: (answer: Ack) => void) => void;
+  /** Be told of users no longer. */
+  "user:unwatch": (payload: UserUnwatchRequest, ack: (answer: Ack) => void) => void;
   /** Call somebody. Both are in a call from here on. Who calls the user that calls him answers that call. */
   "call:initiate": (payload: CallInitiateRequest, ack: (answer: Ack<CallInitiated>) => void) => void;
   /** Answer a ringing call. Only its callee may. */

@@ -27,6 +27,7 @@ def dashboard() -> Dashboard:
             Row("Why do connections end?", _ENDS),
             Row("How far away are clients?", _DISTANCE),
             Row("How much do they send?", _TRAFFIC),
+            Row("Who watches whom?", _PRESENCE),
         ),
     )
 
@@ -332,6 +333,34 @@ _TRAFFIC: tuple[Panel, ...] = (
         Target(rate(c.OUTBOUND_DROPPED, "reason"), "{{reason}}"),
         "suffix: messages/s",
         stacked=True,
+        width=12,
+    ),
+)
+
+
+_PRESENCE: tuple[Panel, ...] = (
+    graph(
+        "Users watched, for each connection",
+        Why(
+            "How many users does a client watch?",
+            "A mean near `MAX_WATCHED`: clients watch whole contact lists instead of what is on the screen.",
+            "Errors dashboard: is `too_many_watched` there too? Then tell the client's people.",
+        ),
+        Target(ratio_by(gauge(c.WATCHES, "instance"), _BY_NODE, "instance"), "{{instance}}"),
+        "suffix: users",
+        width=12,
+        no_value="no connections",
+    ),
+    graph(
+        "Changes pushed to watchers",
+        Why(
+            "How many messages does presence cause?",
+            "A burst with a burst of disconnects or connects: everyone comes back. A burst alone: a popular user whose "
+            "network comes and goes.",
+            "Compare with messages `out`, above. A lower `MAX_WATCHED` makes it less.",
+        ),
+        Target(rate(c.STATUS_PUSHES, "instance"), "{{instance}}"),
+        "suffix: pushes/s",
         width=12,
     ),
 )

@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-import msgspec
-
+from service.control.outcome import Outcome
+from service.control.presence import PresenceControl
 from service.control.session import Session
 from service.domain.budget import UNLIMITED, Buckets, Rate
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
-from service.domain.effects import Effect, IceReport, Joined, Snapshot, StatusReport
+from service.domain.effects import Effect, IceReport, Joined, Snapshot
 from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown
 from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.placing import Attempt, Refusal, RefusedError, place
-from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Request, Status
+from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Request, Status, Unwatch, Watch
 from service.errors import (
     AlreadyInCallError,
     AlreadyJoinedError,
@@ -67,13 +67,6 @@ _REFUSALS: dict[Refusal, type[SignallingError]] = {
 }
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What came of a request: the effect that confirms it to the sender, and the call that it was about."""
-
-    confirmation: Effect | None = None
-    call_id: CallId | None = None
-
-
 class ContentionError(Exception):
     """A commit met `MAX_ATTEMPTS` conflicts in a row."""
 
@@ -95,6 +88,7 @@ class CallControl:
         observer: Observer,
         new_call_id: Callable[[], CallId],
         policy: Policy,
+        presence: PresenceControl,
         authoriser: Authoriser | None = None,
         hide_presence: bool = False,
         ice: Callable[[Session, CallId | None], IceGrant] | None = None,
@@ -107,6 +101,7 @@ class CallControl:
         self._observer = observer
         self._new_call_id = new_call_id
         self._policy = policy
+        self._presence = presence
         self._authoriser = authoriser or Authoriser()
         self._ice = ice or no_ice
         self._rings: Buckets[UserId] = Buckets(rings)
@@ -115,7 +110,9 @@ class CallControl:
         self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
             Join: self._join,
             AskIce: self._ask_ice,
-            Status: self._status,
+            Status: presence.status,
+            Watch: presence.watch,
+            Unwatch: presence.unwatch,
             Initiate: self._initiate,
             InCall: self._in_call,
             Relay: self._relay,
@@ -155,6 +152,7 @@ class CallControl:
         """The socket of a session is gone. With `goodbye` its client meant it, so that nobody waits for it."""
         if session.user is None:
             return
+        self._presence.left(session.id)
         user = session.user
         event = Lost(by=session.id, goodbye=goodbye)
         with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
@@ -232,19 +230,6 @@ class CallControl:
         await self._router.send((report,))
         return Outcome(report)
 
-    async def _status(self, session: Session, request: Request) -> Outcome:
-        assert isinstance(request, Status)  # noqa: S101 - dispatched by type
-        shown = await self._may_see(session.user, request.user)
-        known = await self._directory.presence(request.user)
-        report = StatusReport(
-            to=(session.id,),
-            user=request.user,
-            online=shown and bool(known.sessions),
-            in_call=shown and known.call is not None,
-        )
-        await self._router.send((report,))
-        return Outcome(report)
-
     async def _initiate(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, Initiate)  # noqa: S101 - dispatched by type
         user = session.user
@@ -280,11 +265,6 @@ class CallControl:
         """With hidden presence a callee who may not be called looks like one who is offline, and in the same time."""
         if not await self._authoriser.may_call(caller, callee):
             raise UserNotFoundError if self._hide_presence else NotAllowedError
-
-    async def _may_see(self, asker: UserId | None, user: UserId) -> bool:
-        if not self._hide_presence or asker == user:
-            return True
-        return asker is not None and await self._authoriser.may_call(asker, user)
 
     async def _in_call(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, InCall)  # noqa: S101 - dispatched by type

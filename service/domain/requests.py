@@ -32,6 +32,18 @@ class Status(Request, frozen=True):
     user: UserId
 
 
+class Watch(Request, frozen=True):
+    """Tell how `users` are, now and whenever that changes."""
+
+    users: tuple[UserId, ...]
+
+
+class Unwatch(Request, frozen=True):
+    """Tell of `users` no longer."""
+
+    users: tuple[UserId, ...]
+
+
 class Initiate(Request, frozen=True):
     """Ring `callee`."""
 

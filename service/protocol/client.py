@@ -14,7 +14,7 @@ from service.domain.events import Accept, Answer, HangUp, MediaUp, Offer, Qualit
 from service.domain.events import Candidate as CandidateEvent
 from service.domain.ids import SessionId, UserId
 from service.domain.quality import CallStats
-from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Renew, Request, Status
+from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Renew, Request, Status, Unwatch, Watch
 from service.errors import (
     AlreadyInCallError,
     AlreadyJoinedError,
@@ -29,6 +29,7 @@ from service.errors import (
     TokenExpiredError,
     TokenInvalidError,
     TokenNotYetValidError,
+    TooManyWatchedError,
     UnauthorizedError,
     UserIdRequiredError,
     UserNotAvailableError,
@@ -145,6 +146,46 @@ class UserStatus(ClientMessage, frozen=True):
     def request(self, session: SessionId) -> Request:
         """See `ClientMessage.request`."""
         return Status(self.user_id)
+
+
+class UserWatch(ClientMessage, frozen=True):
+    """Be told of users: a `user:status` for each of them at once, then whenever it changes.
+
+    Watches add up, and end with the socket: watch again after every `user:join`. The answer for each user comes
+    before the acknowledgement. A user who changes quickly is told of no more than once in 200 ms, and the last state
+    always comes. Where presence is hidden, only what `user:status` would say is told.
+    """
+
+    event = "user:watch"
+    failure = "Failed to watch users"
+    errors = (NotJoinedError, TooManyWatchedError)
+    user_ids: Annotated[
+        tuple[User, ...],
+        msgspec.Meta(
+            description="Whom to watch; any users. A socket watches no more than `MAX_WATCHED` in all.",
+            examples=[["bob", "carol"]],
+        ),
+    ]
+
+    def request(self, session: SessionId) -> Request:
+        """See `ClientMessage.request`."""
+        return Watch(self.user_ids)
+
+
+class UserUnwatch(ClientMessage, frozen=True):
+    """Be told of users no longer."""
+
+    event = "user:unwatch"
+    failure = "Failed to unwatch users"
+    errors = (NotJoinedError,)
+    user_ids: Annotated[
+        tuple[User, ...],
+        msgspec.Meta(description="Whom to watch no longer; others are ignored.", examples=[["bob", "carol"]]),
+    ]
+
+    def request(self, session: SessionId) -> Request:
+        """See `ClientMessage.request`."""
+        return Unwatch(self.user_ids)
 
 
 class CallInitiate(ClientMessage, frozen=True):
@@ -305,6 +346,8 @@ CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
     AuthRefresh,
     IceServersQuery,
     UserStatus,
+    UserWatch,
+    UserUnwatch,
     CallInitiate,
     CallAccept,
     CallReject,

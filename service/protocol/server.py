@@ -70,7 +70,10 @@ class IceServers(ServerMessage, frozen=True):
 
 
 class UserStatus(ServerMessage, frozen=True):
-    """Whether a user is online and in a call; both false for a user that nobody knows."""
+    """Whether a user is online and in a call; both false for a user that nobody knows.
+
+    The answer to `user:status` and `user:watch`; and it comes by itself when it has changed for a user who is watched.
+    """
 
     event = "user:status"
     user_id: User

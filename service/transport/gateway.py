@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.control.control import CallControl, Outcome
+from service.control.control import CallControl
+from service.control.outcome import Outcome
 from service.control.session import Session
 from service.domain.budget import UNLIMITED, Bucket, Rate
 from service.domain.effects import Effect

@@ -1,5 +1,7 @@
 """The contract of `service.ports.Directory`."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -11,6 +13,14 @@ from service.ports import ConflictError, Directory, Free, Precondition, Seat, Se
 from tests.domain.playbook import ALICE, ALICE_2, ALICE_ID, BOB, BOB_ID, CALL, STARTED_S, ringing
 
 NEW_CALL = (Unchanged(CALL, 0), Free(ALICE_ID), Free(BOB_ID), Seated(ALICE_ID, ALICE), Seated(BOB_ID, BOB))
+
+
+@pytest.fixture
+def told(directory: Directory) -> list[UserId]:
+    """Of whose changes the directory has told."""
+    users: list[UserId] = []
+    directory.attach(users.append)
+    return users
 
 
 async def with_a_call(directory: Directory) -> Call:
@@ -159,3 +169,58 @@ async def test_a_directory_forgets_users_who_are_neither_here_nor_in_a_call(dire
     await directory.commit(step(call, HangUp(by=BOB), STARTED_S).call, ())
     assert await directory.presence(ALICE_ID) == Presence(ALICE_ID)
     assert not await directory.vacate(BOB_ID, BOB)
+
+
+async def test_those_who_are_followed_are_told_of_when_they_come_and_go(
+    directory: Directory, told: list[UserId]
+) -> None:
+    await directory.follow((ALICE_ID,))
+    await directory.seat(ALICE_ID, ALICE)
+    assert ALICE_ID in told
+    told.clear()
+    await directory.vacate(ALICE_ID, ALICE)
+    assert ALICE_ID in told
+
+
+async def test_those_who_are_followed_are_told_of_when_they_get_a_call_and_are_free(
+    directory: Directory, told: list[UserId]
+) -> None:
+    await directory.follow((ALICE_ID, BOB_ID))
+    call = await with_a_call(directory)
+    assert {ALICE_ID, BOB_ID} <= set(told)
+    told.clear()
+    await directory.commit(step(call, HangUp(by=ALICE), STARTED_S).call, (Unchanged(CALL, call.version),))
+    assert {ALICE_ID, BOB_ID} <= set(told)
+
+
+async def test_what_is_told_is_stored_already(directory: Directory) -> None:
+    seen: list[Presence] = []
+    reading: list[asyncio.Task[None]] = []
+
+    async def read(user: UserId) -> None:
+        seen.append(await directory.presence(user))
+
+    directory.attach(lambda user: reading.append(asyncio.create_task(read(user))))
+    await directory.follow((ALICE_ID,))
+    await directory.seat(ALICE_ID, ALICE)
+    await asyncio.gather(*reading)
+    assert seen[-1] == Presence(ALICE_ID, (ALICE,))
+
+
+async def test_following_is_repeatable_and_ends_at_once(directory: Directory, told: list[UserId]) -> None:
+    await directory.follow((ALICE_ID, BOB_ID))
+    await directory.follow((ALICE_ID,))
+    directory.unfollow((ALICE_ID, UserId("carol")))
+    await directory.seat(ALICE_ID, ALICE)
+    await directory.seat(BOB_ID, BOB)
+    assert set(told) == {BOB_ID}
+
+
+async def test_nobody_is_told_of_who_is_not_followed(directory: Directory, told: list[UserId]) -> None:
+    await with_a_call(directory)
+    assert told == []
+
+
+async def test_following_needs_nobody_who_listens(directory: Directory) -> None:
+    await directory.follow((ALICE_ID,))
+    assert await directory.seat(ALICE_ID, ALICE) == Seat((), None)

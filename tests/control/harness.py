@@ -9,7 +9,9 @@ from service.adapters.memory.clock import ManualClock
 from service.adapters.memory.directory import MemoryDirectory
 from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
-from service.control.control import CallControl, Outcome
+from service.control.control import CallControl
+from service.control.outcome import Outcome
+from service.control.presence import DEFAULT_MAX_WATCHED, PresenceControl
 from service.control.session import Session
 from service.domain.budget import UNLIMITED, Rate
 from service.domain.call import Policy
@@ -27,10 +29,15 @@ class Watch(Observer):
 
     def __init__(self) -> None:
         self.steps: list[CallStepped] = []
+        self.pushed = 0
 
     def call_stepped(self, record: CallStepped) -> None:
         """See `service.ports.Observer.call_stepped`."""
         self.steps.append(record)
+
+    def statuses_pushed(self, count: int) -> None:
+        """See `service.ports.Observer.statuses_pushed`."""
+        self.pushed += count
 
 
 class Heard(NamedTuple):
@@ -52,6 +59,7 @@ class Rig:
         first_call: int = 1,
         authoriser: Authoriser | None = None,
         hide_presence: bool = False,
+        max_watched: int = DEFAULT_MAX_WATCHED,
         ice: Callable[[Session, CallId | None], IceGrant] | None = None,
         rings: Rate = UNLIMITED,
     ) -> None:
@@ -65,7 +73,19 @@ class Rig:
         self.sessions: dict[str, Session] = {}
         router = MemoryRouter()
         router.attach(self)
-        timers = MemoryTimers(self.clock, Supervisor().spawn)
+        supervisor = Supervisor()
+        timers = MemoryTimers(self.clock, supervisor.spawn)
+        self.presence = PresenceControl(
+            directory=self.directory,
+            router=router,
+            clock=self.clock,
+            spawn=supervisor.spawn,
+            observer=self.watch,
+            authoriser=authoriser or Authoriser(),
+            hide_presence=hide_presence,
+            max_watched=max_watched,
+        )
+        self.directory.attach(self.presence.changed)
         self.control = CallControl(
             directory=self.directory,
             router=router,
@@ -74,6 +94,7 @@ class Rig:
             observer=self.watch,
             new_call_id=lambda: CallId(f"{next(numbers):032x}"),
             policy=Policy(ring_timeout_s=ring_s, reconnect_grace_s=grace_s),
+            presence=self.presence,
             authoriser=authoriser,
             hide_presence=hide_presence,
             ice=ice,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 import pytest
 
 from service.adapters.memory.directory import MemoryDirectory
-from service.control.control import MAX_ATTEMPTS, ContentionError, Outcome
+from service.control.control import MAX_ATTEMPTS, ContentionError
+from service.control.outcome import Outcome
 from service.control.session import Session
 from service.domain.call import Call, State, step
 from service.domain.effects import (

@@ -198,3 +198,25 @@ async def test_ten_thousand_hostile_names_leave_the_series_within_the_budget() -
     assert len(series) <= 1500
     assert node.scrape()['events_total{event="_OTHER",outcome="unknown_event"}'] == 10_000
     node.close()
+
+
+async def test_watches_and_what_is_pushed_to_them_are_counted(node: ObservedNode) -> None:
+    node.telemetry.watch_node(
+        is_ready=lambda: True,
+        is_draining=lambda: False,
+        users_online=node.service.directory.users_online,
+        watches=node.service.presence.watches,
+        events_in_progress=lambda: 0,
+        outbound_buffer_bytes=lambda: 0,
+    )
+    alice, bob = node.join("alice"), node.join("bob")
+    for client in (alice, bob):
+        client.say("user:watch", userIds=["carol", "dave"])
+    node.join("carol")
+    await node.passes(1)
+    seen = node.scrape()
+    assert (seen["watches"], seen["status_pushes_total"]) == (4, 2)
+    assert seen['events_total{event="user:watch",outcome="ok"}'] == 2
+    alice.gone()
+    bob.say("user:unwatch", userIds=["dave"])
+    assert node.scrape()["watches"] == 1

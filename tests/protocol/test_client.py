@@ -4,7 +4,7 @@ import pytest
 from service.domain.events import Accept, Answer, Candidate, HangUp, Media, MediaUp, Offer, QualityReport, Reject
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.quality import CallStats
-from service.domain.requests import InCall, Initiate, Join, Relay, Request, Status
+from service.domain.requests import InCall, Initiate, Join, Relay, Request, Status, Unwatch, Watch
 from service.errors import ALL_ERRORS, UserIdRequiredError
 from service.protocol import client
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
@@ -19,6 +19,8 @@ RAW = msgspec.Raw(b'{"a": 1}')
     [
         (client.UserJoin(ALICE), Join(ALICE)),
         (client.UserStatus(BOB), Status(BOB)),
+        (client.UserWatch((BOB, ALICE)), Watch((BOB, ALICE))),
+        (client.UserUnwatch((BOB,)), Unwatch((BOB,))),
         (client.CallInitiate(BOB, Media.VIDEO), Initiate(BOB, Media.VIDEO)),
         (client.CallAccept(CALL, ALICE), InCall(CALL, Accept(ME))),
         (client.CallReject(CALL), InCall(CALL, Reject(ME))),
@@ -47,4 +49,4 @@ def test_joining_needs_a_user() -> None:
 def test_every_message_says_what_its_failure_is_called_and_which_errors_it_gets(kind: type[ClientMessage]) -> None:
     assert kind.failure.startswith("Failed to ")
     assert set(kind.errors) <= set(ALL_ERRORS)
-    assert (kind.__doc__ or "").endswith(".")
+    assert (kind.__doc__ or "").strip().endswith(".")

@@ -21,6 +21,8 @@ VALID: dict[str, dict[str, object]] = {
     "ice:servers": {},
     "user:join": {"userId": "alice"},
     "user:status": {"userId": "alice"},
+    "user:watch": {"userIds": ["alice", "bob"]},
+    "user:unwatch": {"userIds": []},
     "call:initiate": {"to": "bob", "callType": "video"},
     "call:accept": {"callId": "c1", "from": "alice"},
     "call:reject": {"callId": "c1", "from": "alice"},
@@ -143,6 +145,10 @@ def test_a_number_is_a_name_that_nobody_knows() -> None:
         ("user:join", {"userId": 12}, "userId"),
         ("user:join", {"userId": "x" * 129}, "userId"),
         ("user:status", {"userId": None}, "userId"),
+        ("user:watch", {"userIds": "bob"}, "userIds"),
+        ("user:watch", {"userIds": ["bob", 5]}, "userIds"),
+        ("user:watch", {"userIds": ["x" * 129]}, "userIds"),
+        ("user:unwatch", {"userIds": [""]}, "userIds"),
     ],
 )
 def test_a_field_of_the_wrong_form_is_named(event: str, change: dict[str, object], field: str) -> None:

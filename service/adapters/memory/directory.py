@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.domain.call import Call, State
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.placing import Presence
-from service.ports import ConflictError, Free, Precondition, Seat, Unchanged
+from service.ports import ConflictError, Free, OnChange, Precondition, Seat, Unchanged
 
 
 class _User:
@@ -23,13 +23,18 @@ class MemoryDirectory:
         self._users: dict[UserId, _User] = {}
         self._calls: dict[CallId, Call] = {}
         self._online = 0
+        self._followed: set[UserId] = set()
+        self._on_change: OnChange | None = None
 
     async def seat(self, user: UserId, session: SessionId) -> Seat:
         """See `service.ports.Directory.seat`."""
         known = self._users.setdefault(user, _User())
         displaced = tuple(other for other in known.sessions if other != session)
-        self._online += not known.sessions
+        came = not known.sessions
+        self._online += came
         known.sessions = (session,)
+        if came:
+            self._tell(user)
         return Seat(displaced, self._call_of(known))
 
     async def vacate(self, user: UserId, session: SessionId) -> bool:
@@ -40,6 +45,7 @@ class MemoryDirectory:
         known.sessions = tuple(other for other in known.sessions if other != session)
         self._online -= not known.sessions
         self._forget_if_idle(user)
+        self._tell(user)
         return True
 
     async def presence(self, user: UserId) -> Presence:
@@ -62,6 +68,18 @@ class MemoryDirectory:
         """See `service.ports.Directory.users_online`."""
         return self._online
 
+    def attach(self, on_change: OnChange) -> None:
+        """See `service.ports.Directory.attach`."""
+        self._on_change = on_change
+
+    async def follow(self, users: Sequence[UserId]) -> None:
+        """See `service.ports.Directory.follow`."""
+        self._followed.update(users)
+
+    def unfollow(self, users: Sequence[UserId]) -> None:
+        """See `service.ports.Directory.unfollow`."""
+        self._followed.difference_update(users)
+
     async def live_calls(self) -> Sequence[Call]:
         """See `service.ports.Directory.live_calls`."""
         return tuple(self._calls.values())
@@ -75,7 +93,11 @@ class MemoryDirectory:
         else:
             self._calls[call.id] = call
             for party in (call.caller, call.callee):
-                self._users.setdefault(party.user, _User()).call_id = call.id
+                known = self._users.setdefault(party.user, _User())
+                is_new = known.call_id is None
+                known.call_id = call.id
+                if is_new:
+                    self._tell(party.user)
 
     def _holds(self, precondition: Precondition) -> bool:
         match precondition:
@@ -96,6 +118,11 @@ class MemoryDirectory:
             if known is not None and known.call_id == call.id:
                 known.call_id = None
                 self._forget_if_idle(party.user)
+                self._tell(party.user)
+
+    def _tell(self, user: UserId) -> None:
+        if user in self._followed and self._on_change is not None:
+            self._on_change(user)
 
     def _forget_if_idle(self, user: UserId) -> None:
         known = self._users[user]

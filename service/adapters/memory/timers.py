@@ -1,12 +1,9 @@
 """Deadlines of calls, held in the process that placed them."""
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable
 
 from service.domain.ids import CallId
-from service.ports import Alarm, Clock, OnDue
-
-Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
+from service.ports import Alarm, Clock, OnDue, Spawn
 
 
 class MemoryTimers:
