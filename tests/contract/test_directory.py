@@ -4,8 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from service.domain.call import Call, step
+from service.domain.effects import RelayCandidate
 from service.domain.events import Accept, HangUp
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.missed import MAX_MESSAGES, Missed
 from service.domain.placing import Presence
 from service.ports import ConflictError, Directory, Free, Precondition, Seat, Seated, Unchanged
 from tests.domain.playbook import ALICE, ALICE_2, ALICE_ID, BOB, BOB_ID, CALL, STARTED_S, ringing
@@ -138,3 +140,53 @@ async def test_a_directory_forgets_users_who_are_neither_here_nor_in_a_call(dire
     await directory.commit(step(call, HangUp(by=BOB), STARTED_S).call, ())
     assert await directory.presence(ALICE_ID) == Presence(ALICE_ID)
     assert not await directory.vacate(BOB_ID, BOB)
+
+
+def candidate(number: int) -> RelayCandidate:
+    return RelayCandidate(to=(), sender=ALICE_ID, candidate=b"%d" % number)
+
+
+async def test_what_is_held_for_a_user_is_collected_once_and_in_order(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    for number in range(3):
+        assert await directory.hold(call, BOB_ID, candidate(number))
+    assert await directory.collect(CALL, ALICE_ID) == Missed()
+    assert await directory.collect(CALL, BOB_ID) == Missed((candidate(0), candidate(1), candidate(2)), size_bytes=3)
+    assert await directory.collect(CALL, BOB_ID) == Missed()
+    assert await directory.hold(call, BOB_ID, candidate(3))
+    assert (await directory.collect(CALL, BOB_ID)).relays == (candidate(3),)
+
+
+async def test_what_does_not_fit_is_counted(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    for number in range(MAX_MESSAGES):
+        assert await directory.hold(call, BOB_ID, candidate(number))
+    for number in range(2):
+        assert not await directory.hold(call, BOB_ID, candidate(number))
+    assert await directory.hold(call, ALICE_ID, candidate(0))
+    missed = await directory.collect(CALL, BOB_ID)
+    assert (missed.relays, missed.overflowed) == (tuple(map(candidate, range(MAX_MESSAGES))), 2)
+
+
+async def test_nothing_is_held_in_a_call_that_has_changed(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    accepted = step(call, Accept(by=BOB), STARTED_S).call
+    await directory.commit(accepted, (Unchanged(CALL, call.version),))
+    with pytest.raises(ConflictError):
+        await directory.hold(call, BOB_ID, candidate(1))
+    assert await directory.collect(CALL, BOB_ID) == Missed()
+
+
+async def test_what_is_held_goes_on_through_changes_and_ends_with_the_call(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    await directory.hold(call, BOB_ID, candidate(1))
+    accepted = step(call, Accept(by=BOB), STARTED_S).call
+    await directory.commit(accepted, (Unchanged(CALL, call.version),))
+    await directory.hold(accepted, BOB_ID, candidate(2))
+    assert (await directory.collect(CALL, BOB_ID)).relays == (candidate(1), candidate(2))
+    await directory.hold(accepted, BOB_ID, candidate(3))
+    ended = step(accepted, HangUp(by=ALICE), STARTED_S).call
+    await directory.commit(ended, (Unchanged(CALL, accepted.version),))
+    assert await directory.collect(CALL, BOB_ID) == Missed()
+    with pytest.raises(ConflictError):
+        await directory.hold(accepted, BOB_ID, candidate(4))

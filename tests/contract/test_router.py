@@ -55,6 +55,12 @@ async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: MemoryRo
     assert outlet.told == [(HERE, both)]
 
 
+async def test_nothing_is_posted_to_nobody(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    """Who is away has no session; what is meant for him must not count as delivered."""
+    assert not router.post(effect())
+    assert outlet.told == []
+
+
 async def test_a_dismissal_comes_after_what_was_sent_before(router: MemoryRouter, outlet: RecordingOutlet) -> None:
     last_words = effect(HERE)
     await router.send((last_words,))

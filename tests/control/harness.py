@@ -24,10 +24,15 @@ class Watch(Observer):
 
     def __init__(self) -> None:
         self.steps: list[CallStepped] = []
+        self.missed: dict[str, int] = {}
 
     def call_stepped(self, record: CallStepped) -> None:
         """See `service.ports.Observer.call_stepped`."""
         self.steps.append(record)
+
+    def messages_missed(self, result: str, count: int) -> None:
+        """See `service.ports.Observer.messages_missed`."""
+        self.missed[result] = self.missed.get(result, 0) + count
 
 
 class Heard(NamedTuple):
