@@ -76,9 +76,14 @@ class Client:
 
 
 class ObservedNode:
-    """What tests of observability need: clients, time, and what was seen."""
+    """What tests of observability need: clients, time, and what was seen.
 
-    def __init__(self, ratio: float = 1.0, *, traces: bool = True, **settings: Any) -> None:
+    A lost connection ends its call, unless a grace is asked for.
+    """
+
+    def __init__(
+        self, ratio: float = 1.0, *, traces: bool = True, reconnect_grace_s: float = 0, **settings: Any
+    ) -> None:
         self.clock = ManualClock(start_s=5000.0)
         self.stream = io.StringIO()
         self.exporter = KeptSpans()
@@ -86,7 +91,8 @@ class ObservedNode:
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
         self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
-        self.service: Node = compose(Settings(_env_file=None, **settings), self.clock, self.telemetry.observer)  # type: ignore[call-arg]
+        chosen = Settings(_env_file=None, reconnect_grace_s=reconnect_grace_s, **settings)  # type: ignore[call-arg]
+        self.service: Node = compose(chosen, self.clock, self.telemetry.observer)
         self._count = 0
 
     def close(self) -> None:
