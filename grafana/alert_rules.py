@@ -19,6 +19,7 @@ from observability.catalogue import (
     OLDEST_CALL,
     OUTBOUND_DROPPED,
     PROBE_LAST_SUCCESS,
+    RATE_LIMITED,
     READY,
     TRACE_SPANS,
     USERS_ONLINE,
@@ -37,6 +38,8 @@ FEWEST_CONNECTIONS = 50
 FEWEST_CALLS = 20
 FEWEST_LOST = 100
 FEWEST_DROPPED = 20
+FEWEST_REFUSED = 50
+FEWEST_LIMITED = 200
 LONGEST_CALL_S = 12 * 3600
 QUARTER_HOUR = Window("15m", 900)
 TEN_MINUTES = Window("10m", 600)
@@ -234,6 +237,34 @@ def _drops() -> Alert:
     )
 
 
+def _refused() -> tuple[Alert, ...]:
+    refused = increase(CONNECTS, "job", window="10m", scope=ANYWHERE, result="refused")
+    served = increase(CONNECTS, "job", window="10m", scope=ANYWHERE, result=("ok", "refused"))
+    limited = increase(RATE_LIMITED, "job", "scope", window="10m", scope=ANYWHERE)
+    return (
+        Alert(
+            "AuthFailureSpike",
+            TICKET,
+            f"{refused} > 0.2 * {served}\nand {refused} >= {FEWEST_REFUSED}",
+            "5m",
+            "Many tokens are refused on {{ $labels.job }}",
+            "{{ $value | humanize }} connections were refused for their token in ten minutes, over a fifth of all. "
+            "Were keys changed without an overlap, does a clock run wrong, or does somebody try tokens?",
+            CONNECTIONS_BOARD,
+        ),
+        Alert(
+            "RateLimitSpike",
+            TICKET,
+            f"{limited} >= {FEWEST_LIMITED}",
+            "5m",
+            "Many {{ $labels.scope }} are refused for their rate on {{ $labels.job }}",
+            "{{ $value | humanize }} {{ $labels.scope }} were refused in ten minutes, since they came too fast. Is it "
+            "one client release that loops, an attack, or a limit that is too low for what people do?",
+            ERRORS_BOARD,
+        ),
+    )
+
+
 def _exceptions() -> Alert:
     by = "sum by (job, event, error_type)"
     counter = _name(EVENT_EXCEPTIONS)
@@ -370,6 +401,7 @@ ALERTS: tuple[Alert, ...] = (
     *_slow(),
     _storm(),
     _drops(),
+    *_refused(),
     _exceptions(),
     *_leak(),
     *_resources(),

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import secrets
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,8 +19,9 @@ from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
 from service.config import Settings, rate_of, split
 from service.control.control import CallControl
+from service.control.session import Session
 from service.domain.call import Policy
-from service.domain.ice import IceServers
+from service.domain.ice import IceGrant, IceServers
 from service.domain.ids import CallId
 from service.ports import Authenticator, Authoriser, Clock, Directory, Observer
 from service.supervisor import Supervisor
@@ -26,7 +29,7 @@ from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
 from service.transport.engine.connection import EngineOptions
 from service.transport.engine.session import Heartbeat
-from service.transport.gateway import Gateway
+from service.transport.gateway import EventLimits, Gateway
 from service.transport.server import listen, serve
 from service.transport.tls import CertificateError, ReloadingContext
 
@@ -67,6 +70,8 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
         authoriser=_authoriser(settings, clock),
         hide_presence=settings.hide_presence,
+        ice=_ice(settings),
+        rings=rate_of(settings.limit_call_initiate),
     )
     gateway = Gateway(
         control=control,
@@ -75,11 +80,12 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         supervisor=supervisor,
         clock=clock,
         event_backlog=settings.event_backlog,
+        limits=EventLimits(rate_of(settings.limit_events), settings.auth_expiry_grace_s),
     )
     router.attach(gateway)
     timers.attach(control.wake)
     health = Health()
-    transport = create_app(gateway, supervisor, health, _transport_options(settings))
+    transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
     return Node(transport, directory, control, gateway, health, supervisor)
 
 
@@ -118,6 +124,17 @@ def ice_servers(settings: Settings) -> IceServers:
         turn_secret=next(iter(split(settings.turn_secret)), ""),
         turn_ttl_s=settings.turn_ttl_s,
     )
+
+
+def _ice(settings: Settings) -> Callable[[Session, CallId | None], IceGrant]:
+    """Who may use which STUN and TURN servers: relays only those whose name is proved, where names can be."""
+    servers = ice_servers(settings)
+
+    def grant(session: Session, call_id: CallId | None) -> IceGrant:
+        user = session.identity.user if settings.can_authenticate else session.user
+        return servers.for_anybody() if user is None else servers.for_user(user, call_id, time.time())
+
+    return grant
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
@@ -199,6 +216,7 @@ def _transport_options(settings: Settings) -> TransportOptions:
         trusted_proxies=settings.trusted_proxies,
         join_timeout_s=settings.join_timeout_s,
         demo_page=settings.demo_page,
+        admin_token=settings.admin_token,
     )
 
 

@@ -108,6 +108,21 @@ class Settings(BaseSettings):
         ge=0,
         le=300,
     )
+    auth_expiry_grace_s: float = _setting(
+        30.0,
+        "How long a connection stays after its token has run out, for `auth:refresh` to bring a fresh one. Then it is "
+        "closed with the code 4001.",
+        "30",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
+    )
+    admin_token: str = _setting(
+        "",
+        "The token of the admin API, at least 32 characters: `DELETE /admin/users/<user>/connections` with "
+        "`Authorization: Bearer <token>` closes a user's connections. Empty: there is no admin API.",
+        "a-long-random-text-of-at-least-32-characters",
+    )
     authorize_url: str = _setting(
         "",
         "Where your backend says whether one user may call another: asked before every call, signed with "
@@ -246,6 +261,18 @@ class Settings(BaseSettings):
         "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
         "30/1s",
     )
+    limit_events: str = _setting(
+        "500/1s",
+        "How many events one socket may send in a time; more are refused with `rate_limited`, and who goes on is "
+        "disconnected with the code 4029. 0 is no limit.",
+        "200/1s",
+    )
+    limit_call_initiate: str = _setting(
+        "60/1m",
+        "How many calls one user may place in a time, and half as many to one callee; more are refused with "
+        "`rate_limited`. 0 is no limit.",
+        "10/1m",
+    )
     max_connections: int = _setting(
         50_000,
         "How many connections the node holds; more are answered 503 with Retry-After. 0 is no limit.",
@@ -361,14 +388,14 @@ class Settings(BaseSettings):
             raise ValueError(f"each URL must be {kind}: or {kind}s:, a host, and at most a port and a transport")
         return value
 
-    @field_validator("auth_jwt_secrets", "turn_secret", "authorize_secret")
+    @field_validator("auth_jwt_secrets", "turn_secret", "authorize_secret", "admin_token")
     @classmethod
     def _secrets(cls, value: str) -> str:
         if value and any(len(secret.strip().encode()) < MIN_SECRET_BYTES for secret in value.split(",")):
             raise ValueError(f"each secret must have at least {MIN_SECRET_BYTES} bytes")
         return value
 
-    @field_validator("limit_connects")
+    @field_validator("limit_connects", "limit_events", "limit_call_initiate")
     @classmethod
     def _limit(cls, value: str) -> str:
         rate_of(value)
@@ -411,9 +438,10 @@ def rate_of(limit: str) -> Rate:
     if limit.strip() == "0":
         return UNLIMITED
     found = _RATE.fullmatch(limit.strip())
-    if found is None or found[2] == "0":
+    period = int(found[2] or 1) if found else 0
+    if found is None or not period:
         raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
-    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
+    return Rate(int(found[1]), period * _PERIODS[found[3]])
 
 
 def _check_origin(origin: str) -> None:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from service.config import ConfigError, Settings, load_settings
+from service.config import ConfigError, Settings, load_settings, rate_of
+from service.domain.budget import UNLIMITED, Rate
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +185,49 @@ def test_secrets_are_shown_nowhere(name: str, monkeypatch: pytest.MonkeyPatch) -
         load_settings()
     assert SECRET not in str(error.value)
     assert error.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("limit", "rate"),
+    [
+        ("30/1s", Rate(30, 1.0)),
+        ("10/m", Rate(10, 60.0)),
+        ("5/2h", Rate(5, 7200.0)),
+        ("3000/10s", Rate(3000, 10.0)),
+        (" 1/s ", Rate(1, 1.0)),
+        ("999999999/999999h", Rate(999_999_999, 999_999 * 3600.0)),
+        ("0", UNLIMITED),
+        (" 0 ", UNLIMITED),
+    ],
+)
+def test_limits_are_a_count_in_a_period(limit: str, rate: Rate) -> None:
+    assert rate_of(limit) == rate
+
+
+@pytest.mark.parametrize("limit", ["0/1s", "0/h", "00/m"])
+def test_a_count_of_nothing_is_no_limit_whatever_the_period(limit: str) -> None:
+    assert rate_of(limit).number == UNLIMITED.number
+
+
+BAD_LIMITS = [
+    "", "30", "/s", "30/", "30/1", "30/0s", "30/00s", "30/000h", "-1/s", "30/-1s", "1.5/s", "30/1.5s", "30/1d", "30/1S",
+    "30 / 1 s", "30/1s/2", "1000000000/s", "1/1000000s", "\u0663/s", "1_0/s", "nan/s", "00", "none",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", BAD_LIMITS, ids=ascii)
+def test_what_is_no_limit(limit: str) -> None:
+    with pytest.raises(ValueError, match=r"^must be a count and a period in s, m or h, or 0 for no limit$"):
+        rate_of(limit)
+
+
+@pytest.mark.parametrize("limit", ["30", "30/0s", "30/00s", "many"])
+def test_a_limit_that_makes_no_sense_is_told_with_an_example(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMIT_CONNECTS", limit)
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    rule = "must be a count and a period in s, m or h, or 0 for no limit"
+    assert str(error.value) == f"LIMIT_CONNECTS: {rule}, for example LIMIT_CONNECTS=30/1s"
 
 
 def test_a_file_that_is_not_text(empty_directory: Path) -> None:

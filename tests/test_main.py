@@ -13,6 +13,9 @@ from service import __version__
 from tests.support.needs import ROOT
 from tests.support.server import free_port, running_server
 
+TLS = "TLS_CERT_FILE and TLS_KEY_FILE cannot be used"
+TLS_EXAMPLE = "for example TLS_CERT_FILE=/etc/ssl/fullchain.pem TLS_KEY_FILE=/etc/ssl/privkey.pem"
+
 
 def signalling(directory: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end in a directory of its own."""
@@ -42,6 +45,7 @@ def complaint(ended: "subprocess.CompletedProcess[str]") -> str:
     [
         ("PORT", "http", "PORT=8001"),
         ("RING_TIMEOUT_S", "nan", "RING_TIMEOUT_S=30"),
+        ("LIMIT_CONNECTS", "thirty", "LIMIT_CONNECTS=30/1s"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL=info"),
         ("CLIENT_URL", "https://app.example.com/path", "CLIENT_URL=https://app.example.com"),
     ],
@@ -50,6 +54,26 @@ def test_setting_that_makes_no_sense(tmp_path: Path, name: str, value: str, exam
     line = complaint(signalling(tmp_path, "serve", **{name: value}))
     assert line.startswith((f"{name}: must be ", f"{name}: each origin must be "))
     assert line.endswith(f", for example {example}")
+
+
+@pytest.mark.parametrize("name", ["TLS_CERT_FILE", "TLS_KEY_FILE"])
+def test_one_tls_file_without_the_other(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file.pem").touch()
+    line = complaint(signalling(tmp_path, "serve", **{name: str(tmp_path / "file.pem")}))
+    assert line == f"{TLS} (one of them is not set), {TLS_EXAMPLE}"
+
+
+def test_tls_files_that_are_not_there(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    line = complaint(signalling(tmp_path, "serve", TLS_CERT_FILE=missing, TLS_KEY_FILE=missing))
+    assert line == f"{TLS} (No such file or directory), {TLS_EXAMPLE}"
+
+
+def test_tls_files_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "file.pem").write_text("neither a certificate nor a key\n", encoding="utf-8")
+    file = str(tmp_path / "file.pem")
+    line = complaint(signalling(tmp_path, "serve", TLS_CERT_FILE=file, TLS_KEY_FILE=file))
+    assert line == f"{TLS} (they do not belong together), {TLS_EXAMPLE}"
 
 
 def test_port_that_is_taken(tmp_path: Path) -> None:

@@ -292,4 +292,16 @@ _STRANGE: tuple[Panel, ...] = (
         "suffix:/s",
         stacked=True,
     ),
+    graph(
+        "Refused for their rate",
+        Why(
+            "Does somebody send, call or connect faster than allowed?",
+            "Any scope that stays up. `connects` alone after a restart: everybody comes back at once.",
+            "Runbook RateLimitSpike.",
+        ),
+        Target(rate(c.RATE_LIMITED, "scope"), "{{scope}}"),
+        "suffix: refusals/s",
+        stacked=True,
+        width=24,
+    ),
 )

@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 
 _HEAD = re.compile(r"([0-6])(?:([0-9]{1,4})-)?(?:(/[^,]{0,256}),?)?([0-9]{0,15})")
 _JSON = msgspec.json.Decoder(Any)
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)  # one pass, also over a string without an end
 
 
 class Kind(enum.IntEnum):
@@ -66,8 +66,8 @@ def check(packet: str) -> Head:
     if is_binary == (found[2] is None):
         raise MalformedPacketError("attachments are counted in binary packets, and only there")
     attachments = int(found[2] or 0)
-    if attachments > MAX_ATTACHMENTS:
-        raise MalformedPacketError(f"a packet has {MAX_ATTACHMENTS} attachments at most")
+    if is_binary and not 0 < attachments <= MAX_ATTACHMENTS:
+        raise MalformedPacketError(f"a binary packet has 1 to {MAX_ATTACHMENTS} attachments")
     payload = _payload(packet[found.end() :])
     _check_payload(kind, ack_id, payload)
     if is_binary and sorted(_placeholders(payload)) != list(range(attachments)):
@@ -114,7 +114,7 @@ def _check_payload(kind: Kind, ack_id: str, payload: object) -> None:
             ok = isinstance(payload, list) and bool(payload) and _is_name(payload[0])
         case Kind.ACK | Kind.BINARY_ACK:
             ok = bool(ack_id) and isinstance(payload, list)
-        case Kind.CONNECT_ERROR:
+        case _:  # CONNECT_ERROR is the server's
             ok = False
     if not ok:
         raise MalformedPacketError(f"a client's {kind.name} packet has the form of Socket.IO protocol 5")
@@ -127,9 +127,9 @@ def _is_name(value: object) -> bool:
 
 def _placeholders(value: object) -> Iterator[int]:
     if isinstance(value, dict):
-        if value.get("_placeholder") is True:
-            number = value.get("num")
-            yield number if isinstance(number, int) else -1
+        if value.get("_placeholder") and "num" in value:  # as python-socketio sees it
+            number = value["num"]
+            yield number if isinstance(number, int) and not isinstance(number, bool) else -1
             return
         value = list(value.values())
     if isinstance(value, list):

@@ -18,7 +18,7 @@ from service.protocol.framing import Kind, MalformedPacketError
 from service.supervisor import Supervisor
 from service.transport.engine.connection import Connection
 from service.transport.engine.packets import ProtocolError
-from service.transport.engine.server import EngineServer, new_sid
+from service.transport.engine.server import EngineServer
 from service.transport.lane import Lane
 from service.transport.link import CloseReason
 from service.transport.namespaces import Namespaces
@@ -63,10 +63,6 @@ class Engine:
 
     def on(self, _event: str, _handler: object) -> None:
         """Nothing: `StrictServer` is the engine's handler itself."""
-
-    def generate_id(self) -> str:
-        """A new sid."""
-        return new_sid()
 
     async def send(self, sid: str, data: str | bytes) -> None:
         """Send a message."""

@@ -45,7 +45,12 @@ class ReloadingContext:
 
     def _load(self) -> None:
         try:
-            self.context.load_cert_chain(self._certificate, self._key)
+            self.context.load_cert_chain(self._certificate, self._key, password=_no_password)
         except (OSError, ssl.SSLError) as error:
             known = isinstance(error, ssl.SSLError) or error.strerror is None
             raise CertificateError("they do not belong together" if known else str(error.strerror)) from None
+
+
+def _no_password() -> str:
+    """Of a key that is encrypted: OpenSSL would ask at the terminal, and the server would wait for the answer."""
+    return ""

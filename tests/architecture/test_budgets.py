@@ -46,6 +46,22 @@ def test_tasks_are_made_by_the_supervisor_alone() -> None:
     assert makers == {"service/supervisor.py"}
 
 
+def test_the_wall_clock_is_asked_only_where_others_look_at_it_too() -> None:
+    """Steps of it must not hit connections or calls: those live by clocks that only go forward."""
+    allowed = {
+        "service/bootstrap.py",  # until when a TURN password is good
+        "service/transport/gateway.py",  # how long a token is good from now on
+        "service/adapters/http_authoriser/authoriser.py",  # when a request was signed
+    }
+    asking = {
+        path.relative_to(ROOT).as_posix()
+        for path in MODULES
+        if path.is_relative_to(ROOT / "service")
+        and re.search(r"time\.time\(|time_ns\(", path.read_text(encoding="utf-8"))
+    }
+    assert asking == allowed
+
+
 def test_broad_excepts_stand_only_where_they_may() -> None:
     allowed = {
         "observability/fanout.py",  # what observes must not break what is observed

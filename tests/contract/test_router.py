@@ -55,10 +55,31 @@ async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: MemoryRo
     assert outlet.told == [(HERE, both)]
 
 
-async def test_nothing_is_posted_to_nobody(router: MemoryRouter, outlet: RecordingOutlet) -> None:
-    """Who is away has no session; what is meant for him must not count as delivered."""
-    assert not router.post(effect())
+async def test_what_is_posted_is_delivered_at_once(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    both = effect(HERE, ALSO_HERE)
+    assert router.post(both)
+    assert outlet.told == [(HERE, both), (ALSO_HERE, both)]
+
+
+async def test_posting_reaches_those_who_are_here(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    some = effect(NOWHERE, HERE)
+    assert router.post(some)
+    assert outlet.told == [(HERE, some)]
+
+
+@pytest.mark.parametrize("to", [(), (NOWHERE,)])
+async def test_posting_to_nobody_who_is_here_says_so(
+    router: MemoryRouter, outlet: RecordingOutlet, to: tuple[SessionId, ...]
+) -> None:
+    assert not router.post(effect(*to))
     assert outlet.told == []
+
+
+async def test_what_was_sent_before_comes_before_what_is_posted(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+    sent, posted = effect(HERE, user="sent"), effect(HERE, user="posted")
+    await router.send((sent,))
+    router.post(posted)
+    assert outlet.told == [(HERE, sent), (HERE, posted)]
 
 
 async def test_a_dismissal_comes_after_what_was_sent_before(router: MemoryRouter, outlet: RecordingOutlet) -> None:
@@ -71,4 +92,5 @@ async def test_a_dismissal_comes_after_what_was_sent_before(router: MemoryRouter
 async def test_nobody_is_reachable_before_the_sockets_are_attached() -> None:
     router = MemoryRouter()
     assert await router.send((effect(HERE),)) == {HERE}
+    assert not router.post(effect(HERE))
     await router.dismiss(HERE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 from service.adapters.memory.clock import ManualClock
@@ -10,9 +11,11 @@ from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
 from service.control.control import CallControl, Outcome
 from service.control.session import Session
+from service.domain.budget import UNLIMITED, Rate
 from service.domain.call import Policy
 from service.domain.effects import Effect, Initiated
 from service.domain.events import Accept, Media, PartyEvent
+from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.requests import InCall, Initiate, Join, Request
 from service.ports import Authoriser, CallStepped, Directory, Identity, Observer
@@ -54,6 +57,8 @@ class Rig:
         first_call: int = 1,
         authoriser: Authoriser | None = None,
         hide_presence: bool = False,
+        ice: Callable[[Session, CallId | None], IceGrant] | None = None,
+        rings: Rate = UNLIMITED,
     ) -> None:
         numbers = itertools.count(first_call)
         self.clock = ManualClock(start_s=1000.0)
@@ -76,6 +81,8 @@ class Rig:
             policy=Policy(ring_timeout_s=ring_s, reconnect_grace_s=grace_s),
             authoriser=authoriser,
             hide_presence=hide_presence,
+            ice=ice,
+            rings=rings,
         )
         timers.attach(self.control.wake)
 

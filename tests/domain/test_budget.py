@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.budget import UNLIMITED, Bucket, Rate
+from service.domain import budget
+from service.domain.budget import UNLIMITED, Bucket, Buckets, Rate
 
 CLOSE = 1e-5
 """What floating point may be off by, in takes."""
@@ -79,14 +80,14 @@ def test_a_full_bucket_can_be_forgotten_and_only_that(rate: Rate, start_s: float
     for _ in range(used):
         bucket.take(rate, start_s)
     now_s = start_s + come_back * rate.period_s
-    full = bucket.is_full(rate, now_s)
-    fresh = Bucket(rate, now_s)
-    of_it = [bucket.take(rate, now_s) for _ in range(rate.number + 1)]
-    of_a_new_one = [fresh.take(rate, now_s) for _ in range(rate.number + 1)]
-    if full:
-        assert of_it == of_a_new_one
+    missing = min(used, rate.number) - come_back * rate.number
+    if bucket.is_full(rate, now_s):
+        assert missing <= CLOSE
+        fresh = Bucket(rate, now_s)
+        for _ in range(rate.number + 1):
+            assert bucket.take(rate, now_s) == fresh.take(rate, now_s)
     else:
-        assert of_it != of_a_new_one
+        assert missing >= -CLOSE
 
 
 @pytest.mark.parametrize(("now_s", "full"), [(100.0, False), (104.9, False), (105.0, True), (1e9, True)])
@@ -96,3 +97,38 @@ def test_a_bucket_is_full_when_all_has_come_back(now_s: float, *, full: bool) ->
     assert bucket.is_full(rate, 100.0)
     bucket.take(rate, 100.0)
     assert bucket.is_full(rate, now_s) == full
+
+
+# --- many owners -------------------------------------------------------------------------------------------
+
+
+def test_each_owner_has_a_bucket() -> None:
+    buckets = Buckets[str](Rate(2, 8.0))
+    assert [buckets.take("alice", 100.0) for _ in range(3)] == [0.0, 0.0, 4.0]
+    assert buckets.take("bob", 100.0) == 0.0
+    assert [buckets.take("alice", 104.0) for _ in range(2)] == [0.0, 4.0]
+
+
+def test_where_there_is_no_limit_nobody_waits() -> None:
+    buckets = Buckets[str](UNLIMITED)
+    assert {buckets.take("alice", 100.0) for _ in range(1000)} == {0.0}
+
+
+def test_owners_whose_bucket_is_full_again_make_room_and_nobody_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_OWNERS", 3)
+    buckets = Buckets[str](Rate(1, 8.0))
+    for owner, now_s in (("early", 100.0), ("late", 107.0), ("later", 107.5)):
+        assert buckets.take(owner, now_s) == 0.0
+    assert buckets.take("new", 108.0) == 0.0
+    assert [buckets.take(owner, 108.0) for owner in ("late", "later", "new")] == [7.0, 7.5, 8.0]
+
+
+def test_a_crowd_of_owners_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all have taken something just now, all are forgiven rather than remembered without end."""
+    monkeypatch.setattr(budget, "MAX_OWNERS", 3)
+    buckets = Buckets[int](Rate(1, 8.0))
+    assert [buckets.take(owner, 100.0) for owner in range(3)] == [0.0] * 3
+    assert buckets.take(2, 100.0) == 8.0
+    assert buckets.take(3, 100.0) == 0.0
+    assert buckets.take(2, 100.0) == 0.0
+    assert buckets.take(3, 100.0) == 8.0

@@ -36,7 +36,7 @@ def _series(slo: Slo, bad: str, good: str, both: str) -> dict[str, str]:
             of(CONNECTS, transport="websocket", result="abandoned"): bad,
             of(CONNECTS, transport="websocket", result="ok"): good,
             of(CONNECTS, transport="websocket", result="malformed"): both,
-            of(CONNECTS, transport="websocket", result="refused"): both,
+            of(CONNECTS, transport="websocket", result="refused"): "0+1x2000",  # more are an alert of their own
         },
         "call_continuity": {
             of(CALLS_ENDED, phase="connected", **ended): bad,

@@ -91,8 +91,9 @@ class ObservedNode:
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
         self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
-        chosen = Settings(_env_file=None, reconnect_grace_s=reconnect_grace_s, **settings)  # type: ignore[call-arg]
-        self.service: Node = compose(chosen, self.clock, self.telemetry.observer)
+        chosen = {"limit_events": "0", "limit_call_initiate": "0", "reconnect_grace_s": reconnect_grace_s, **settings}
+        service_settings = Settings(_env_file=None, **chosen)  # type: ignore[call-arg] # pydantic-settings takes it
+        self.service: Node = compose(service_settings, self.clock, self.telemetry.observer)
         self._count = 0
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from observability.catalogue import (
     OLDEST_CALL,
     OUTBOUND_DROPPED,
     PROBE_LAST_SUCCESS,
+    RATE_LIMITED,
     READY,
     TRACE_SPANS,
     USERS_ONLINE,
@@ -30,8 +31,8 @@ NODE_A = {"job": "signalling", "instance": "a:9464"}
 UP_A, UP_B = f"up{{{A}}}", f"up{{{B}}}"
 
 
-def of(metric: Metric, scope: str = A, part: str = "", **labels: Values) -> str:
-    return selector(metric, part=part, scope=scope, labels=labels)
+def of(metric: Metric, within: str = A, part: str = "", **labels: Values) -> str:
+    return selector(metric, part=part, scope=within, labels=labels)
 
 
 def exception(error_type: str) -> str:
@@ -217,6 +218,26 @@ STORM = (
     ),
     Case("ReconnectStorm", "everyday losses", {CONNECTED: "1000x60", CAME: "0+20x60", LOST: "0+20x60"}, "20m"),
 )
+REFUSED = of(CONNECTS, transport="websocket", result="refused")
+REFUSALS = (
+    Case(
+        "AuthFailureSpike",
+        "one of two tokens is refused",
+        {CAME: "0+20x60", REFUSED: "0+20x60"},
+        "30m",
+        (Firing(JOB_A, "200"),),
+    ),
+    Case("AuthFailureSpike", "a few old tokens among many", {CAME: "0+200x60", REFUSED: "0+10x60"}, "30m"),
+    Case("AuthFailureSpike", "hardly anybody comes", {CAME: "0+1x60", REFUSED: "0+2x60"}, "30m"),
+    Case(
+        "RateLimitSpike",
+        "a client that loops",
+        {of(RATE_LIMITED, scope="events"): "0+100x60"},
+        "30m",
+        (Firing({**JOB_A, "scope": "events"}, "1k"),),
+    ),
+    Case("RateLimitSpike", "somebody redials", {of(RATE_LIMITED, scope="calls"): "0+2x60"}, "30m"),
+)
 DROPPED = of(OUTBOUND_DROPPED, reason="slow_consumer")
 UNFETCHED = of(OUTBOUND_DROPPED, reason="unfetched")
 DROPS = (
@@ -336,6 +357,7 @@ CASES = (
     *SLOW,
     *STORM,
     *DROPS,
+    *REFUSALS,
     *FAILURES,
     *LEAKS,
     *RESOURCES,
