@@ -1,6 +1,7 @@
 """The alerts on symptoms and causes; `slo_alerts.py` has those on error budgets."""
 
 from grafana.alert_types import JOB, NONE, PAGE, PROBE_JOB, TICKET, Alert
+from grafana.media_alerts import media_alerts
 from grafana.query import ANYWHERE, buckets, gauge, increase, rate, selector
 from grafana.slo import RING_DELIVERY_S, SETUP_S, Window, phase_count
 from observability.catalogue import (
@@ -399,6 +400,7 @@ ALERTS: tuple[Alert, ...] = (
     _collapsed(),
     _no_calls(),
     *_slow(),
+    *media_alerts(),
     _storm(),
     _drops(),
     *_refused(),

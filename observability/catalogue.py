@@ -11,6 +11,7 @@ from typing import NamedTuple
 from service.domain.call import State
 from service.domain.effects import Reason
 from service.domain.events import Media
+from service.domain.quality import IceOutcome, IceProtocol, IceStage, Path
 from service.domain.words import Word
 from service.errors import ALL_ERRORS
 from service.protocol.client import CLIENT_MESSAGES
@@ -24,6 +25,9 @@ PHASE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0,
 ROUND_TRIP_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 LONG_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0)
 PAUSE_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+JITTER_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
+LOSS_BUCKETS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+THROUGHPUT_BUCKETS_BYTES_PER_S = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6)
 SIZE_BUCKETS_BYTES = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0)
 
 
@@ -120,6 +124,14 @@ END_REASONS = tuple(
 ERROR_TYPES_AT_MOST = 20
 """Exception types beyond these count as `_OTHER`. They come from our code and its libraries, not from clients."""
 
+HISTOGRAM_UNITS = {
+    "_bytes": "bytes",
+    "_bytes_per_second": "bytes per second",
+    "_seconds": "seconds",
+    "_ratio": "ratio",
+}
+"""The unit of a histogram, by how its name ends."""
+
 _NO_LABELS: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -133,7 +145,7 @@ def _gauge(name: str, unit: str, help_: str, **labels: tuple[str, ...]) -> Metri
 
 
 def _histogram(name: str, help_: str, buckets: tuple[float, ...], **labels: tuple[str, ...]) -> Metric:
-    unit = "bytes" if name.endswith("_bytes") else "seconds"
+    unit = next(unit for suffix, unit in HISTOGRAM_UNITS.items() if name.endswith(suffix))
     return Metric(name, Kind.HISTOGRAM, unit, help_, labels, buckets)
 
 
@@ -272,6 +284,46 @@ CALLS_PEAK = _gauge("calls_peak", "1", "The most live calls at a time since the 
 GLARE = _counter("glare_total", "Attempts that met the call coming the other way and answered it.")
 RENEGOTIATIONS = _counter("renegotiations_total", "Offers after the first answer: renegotiation or ICE restart.")
 
+# --- media, as the clients report it ---
+
+UNKNOWN = "unknown"
+"""The value for what a report does not say."""
+
+ICE_OUTCOMES = _counter(
+    "ice_outcomes_total",
+    "What ICE came to, as clients report it. Each party of a call counts once for each result.",
+    result=_values(IceOutcome),
+)
+ICE_FAILURES = _counter(
+    "ice_failures_total",
+    "Parties whose ICE failed, by where: no candidates (`gathering`), no pair that works (`checking`), or a pair that "
+    "worked was lost (`connected`).",
+    stage=(*_values(IceStage), UNKNOWN),
+)
+ICE_SELECTED_PAIRS = _counter(
+    "ice_selected_pairs_total",
+    "The pair of candidates that each party was first connected by: `host` to `host`, `reflexive` through address "
+    "translation, or with a `relay` on either side; and what carries it.",
+    path=_values(Path),
+    protocol=_values(IceProtocol),
+)
+MEDIA_RTT = _histogram(
+    "media_rtt_seconds",
+    "Round trip of media between the parties, of each report, by the way that it takes.",
+    ROUND_TRIP_BUCKETS_S,
+    path=(*_values(Path), UNKNOWN),
+)
+MEDIA_JITTER = _histogram("media_jitter_seconds", "Jitter of what was received, of each report.", JITTER_BUCKETS_S)
+MEDIA_LOSS = _histogram(
+    "media_loss_ratio", "Share of packets that the other party did not get, of each report.", LOSS_BUCKETS
+)
+MEDIA_THROUGHPUT = _histogram(
+    "media_throughput_bytes_per_second",
+    "Media that was received (`in`) and sent (`out`), of each report.",
+    THROUGHPUT_BUCKETS_BYTES_PER_S,
+    direction=DIRECTIONS,
+)
+
 # --- runtime ---
 
 EVENT_LOOP_LAG = _histogram(
@@ -301,7 +353,15 @@ TRACE_SPANS = _counter(
 OBSERVER_FAILURES = _counter(
     "observer_failures_total",
     "Observers that raised and were taken out; each is a bug.",
-    observer=("event_metrics", "call_ledger", "call_metrics", "call_traces", "call_log", "failure_log"),
+    observer=(
+        "event_metrics",
+        "call_ledger",
+        "call_metrics",
+        "media_metrics",
+        "call_traces",
+        "call_log",
+        "failure_log",
+    ),
 )
 
 # --- the synthetic caller (`signalling probe`, a process of its own) ---
@@ -358,6 +418,15 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         CALLS_PEAK,
         GLARE,
         RENEGOTIATIONS,
+    ),
+    "Media, as clients report it": (
+        ICE_OUTCOMES,
+        ICE_FAILURES,
+        ICE_SELECTED_PAIRS,
+        MEDIA_RTT,
+        MEDIA_JITTER,
+        MEDIA_LOSS,
+        MEDIA_THROUGHPUT,
     ),
     "Runtime": (
         EVENT_LOOP_LAG,

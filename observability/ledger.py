@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from observability.catalogue import Milestone, Phase
-from observability.record import CallRecord, CallWatcher, Handled, fault_of
+from observability.record import CallRecord, CallWatcher, Handled, MediaReports, fault_of
 from service.domain.call import State
 from service.domain.effects import Initiated, Role
 from service.domain.events import (
@@ -21,13 +21,16 @@ from service.domain.events import (
     Lost,
     Offer,
     PartyEvent,
+    QualityReport,
     Returned,
 )
 from service.domain.ids import CallId
 from service.ports import CallStepped, Clock, EventHandled, Observer
 
 MAX_EVENTS = 64
-"""Handled events kept for the trace of one call; candidates are counted, not kept."""
+"""Handled events kept for the trace of one call; candidates and reports are summed up, not kept."""
+
+SUMMED_UP = frozenset({"ice:candidate", "call:quality"})
 
 MAX_STRETCHES = 16
 """Renegotiations and absences kept for the trace of one call, of each kind."""
@@ -55,6 +58,7 @@ class Ledger(Observer):
             Lost: self._lost,
             Returned: self._returned,
             GraceOver: self._grace_over,
+            QualityReport: self._reported,
         }
 
     @property
@@ -103,7 +107,7 @@ class Ledger(Observer):
         spent = record.waited_s + record.took_s
         if Milestone.CONNECTED not in known.reached:
             known.server_s += spent
-        if record.event == "ice:candidate" and record.outcome == "ok":
+        if record.event in SUMMED_UP and record.outcome == "ok":
             return
         if record.event == "call:initiate" and record.outcome == "ok":
             self._rung(known, record)
@@ -185,6 +189,16 @@ class Ledger(Observer):
 
     def _grace_over(self, known: CallRecord, _step: CallStepped) -> None:
         self._watcher.resumed(known, "expired")
+
+    def _reported(self, known: CallRecord, step: CallStepped) -> None:
+        role, event = _role_of(step), step.event
+        if role is None or not isinstance(event, QualityReport):
+            return
+        told = known.media.setdefault(role, MediaReports(step.now_s))
+        is_news = told.add(event.stats, step.now_s)
+        self._watcher.media_reported(known, role, event.stats)
+        if is_news and event.stats.ice is not None:
+            self._watcher.ice_came_to(known, role, event.stats.ice, event.stats)
 
     def _moved(self, known: CallRecord, step: CallStepped) -> None:
         before = step.before.state if step.before else None

@@ -18,7 +18,9 @@ import orjson
 from observability.catalogue import Milestone
 from observability.record import CallRecord, CallWatcher
 from observability.spans import root_span_id
+from service.domain.effects import Role
 from service.domain.ids import CallId
+from service.domain.quality import CallStats, IceOutcome
 from service.ports import Clock, EventHandled, Observer
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -167,6 +169,12 @@ class CallLog(CallWatcher):
     def resumed(self, record: CallRecord, result: str) -> None:
         """See `CallWatcher.resumed`."""
         self._tell(record, "call resumed", {"result": result})
+
+    def ice_came_to(self, record: CallRecord, role: Role, outcome: IceOutcome, stats: CallStats) -> None:
+        """See `CallWatcher.ice_came_to`. That it connected is the usual, and has no line."""
+        if outcome is not IceOutcome.CONNECTED:
+            stage: Line = {} if stats.failed_in is None else {"stage": stats.failed_in.value}
+            self._tell(record, f"ice {outcome}", stage)
 
     def ended(self, record: CallRecord) -> None:
         """See `CallWatcher.ended`."""

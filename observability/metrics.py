@@ -7,8 +7,10 @@ from observability.catalogue import Milestone, Phase
 from observability.instruments import Counter, Histogram, Instruments
 from observability.record import CallRecord, CallWatcher
 from service.domain.call import State
+from service.domain.effects import Role
 from service.domain.events import Media
 from service.domain.ids import CallId, SessionId
+from service.domain.quality import CallStats, IceOutcome
 from service.errors import RateLimitedError
 from service.ports import EventHandled, LinkClosed, LinkOpened, LinkRefused, Observer
 
@@ -165,8 +167,42 @@ class CallMetrics(CallWatcher):
             _observe(self._duration, record, lasted)
 
 
-def _observe(histogram: Histogram, record: CallRecord, seconds: float) -> None:
+class MediaMetrics(CallWatcher):
+    """What clients report of ICE and of their media."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._rtt = {path: instruments.histogram(c.MEDIA_RTT, path) for path in c.MEDIA_RTT.labels["path"]}
+        self._jitter = instruments.histogram(c.MEDIA_JITTER)
+        self._loss = instruments.histogram(c.MEDIA_LOSS)
+        self._in, self._out = (instruments.histogram(c.MEDIA_THROUGHPUT, way) for way in c.DIRECTIONS)
+
+    def media_reported(self, record: CallRecord, role: Role, stats: CallStats) -> None:
+        """See `CallWatcher.media_reported`. Bits become bytes here."""
+        pair = record.media[role].pair
+        measured = (
+            (self._rtt[c.UNKNOWN if pair is None else pair.path], stats.round_trip_s, 1),
+            (self._jitter, stats.jitter_s, 1),
+            (self._loss, stats.loss_ratio, 1),
+            (self._in, stats.inbound_bps, 1 / 8),
+            (self._out, stats.outbound_bps, 1 / 8),
+        )
+        for histogram, value, scale in measured:
+            if value is not None:
+                _observe(histogram, record, value * scale)
+
+    def ice_came_to(self, record: CallRecord, role: Role, outcome: IceOutcome, stats: CallStats) -> None:
+        """See `CallWatcher.ice_came_to`."""
+        self._instruments.counter(c.ICE_OUTCOMES, outcome).value += 1
+        if outcome is IceOutcome.FAILED:
+            self._instruments.counter(c.ICE_FAILURES, stats.failed_in or c.UNKNOWN).value += 1
+        pair = record.media[role].pair
+        if outcome is IceOutcome.CONNECTED and pair is not None:
+            self._instruments.counter(c.ICE_SELECTED_PAIRS, pair.path, pair.protocol).value += 1
+
+
+def _observe(histogram: Histogram, record: CallRecord, value: float) -> None:
     if record.is_kept:
-        histogram.observe_traced(seconds, record.call.id)
+        histogram.observe_traced(value, record.call.id)
     else:
-        histogram.observe(seconds)
+        histogram.observe(value)

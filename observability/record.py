@@ -1,11 +1,13 @@
 """The record of one call, and those who are told of it."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from observability.catalogue import Fault, Milestone, Phase, TraceDecision
 from service.domain.call import Call, State
 from service.domain.effects import Reason, Role
 from service.domain.events import Event, HangUp, Lost
+from service.domain.quality import CallStats, CandidatePair, IceOutcome
 
 
 class Handled(NamedTuple):
@@ -37,6 +39,42 @@ class Trickle:
             self.first_at_s = now_s
 
 
+MEASURES = ("round_trip_s", "jitter_s", "loss_ratio", "inbound_bps", "outbound_bps")
+"""The numbers of a report, by their names in `CallStats`."""
+
+
+class MediaReports:
+    """What one party has reported on its media: sums and peaks of each measure, and what ICE came to, when first."""
+
+    __slots__ = ("counts", "first_at_s", "last_at_s", "outcomes", "pair", "peaks", "reports", "sums")
+
+    def __init__(self, now_s: float) -> None:
+        self.reports = 0
+        self.first_at_s = self.last_at_s = now_s
+        self.counts: Counter[str] = Counter()
+        self.sums: dict[str, float] = {}
+        self.peaks: dict[str, float] = {}
+        self.pair: CandidatePair | None = None
+        """The last that was told of."""
+        self.outcomes: dict[IceOutcome, tuple[float, CallStats]] = {}
+
+    def add(self, stats: CallStats, now_s: float) -> bool:
+        """One more. True where it says of ICE what this party has not said before."""
+        self.reports += 1
+        self.last_at_s = now_s
+        self.pair = stats.pair or self.pair
+        for measure in MEASURES:
+            value: float | None = getattr(stats, measure)
+            if value is not None:
+                self.counts[measure] += 1
+                self.sums[measure] = self.sums.get(measure, 0.0) + value
+                self.peaks[measure] = max(value, self.peaks.get(measure, 0.0))
+        if stats.ice is None or stats.ice in self.outcomes:
+            return False
+        self.outcomes[stats.ice] = (now_s, stats)
+        return True
+
+
 class CallRecord:
     """What one call has been through. Times are the clock's; `wall_offset_ns` makes Unix time of them."""
 
@@ -51,6 +89,7 @@ class CallRecord:
         "glare",
         "is_kept",
         "marks",
+        "media",
         "phases",
         "reached",
         "renegotiations",
@@ -77,6 +116,7 @@ class CallRecord:
         self.absences: list[tuple[Role, float, float | None]] = []
         self.renegotiations: list[tuple[Role, float]] = []
         self.marks: dict[Role, float] = {}
+        self.media: dict[Role, MediaReports] = {}
         self.server_s = 0.0
         self.glare = False
         self.ended_in = State.RINGING
@@ -118,6 +158,12 @@ class CallWatcher:
 
     def resumed(self, record: CallRecord, result: str) -> None:
         """A party came back: see `RESUMES` in the catalogue for the results."""
+
+    def media_reported(self, record: CallRecord, role: Role, stats: CallStats) -> None:
+        """A party has said how its media fares; `record.media` has it already."""
+
+    def ice_came_to(self, record: CallRecord, role: Role, outcome: IceOutcome, stats: CallStats) -> None:
+        """A party has said for the first time that ICE has come to this."""
 
     def ended(self, record: CallRecord) -> None:
         """The call is over; its reason is `record.call.reason`, the fault `record.fault`."""

@@ -6,6 +6,7 @@
         one SERVER span for each handled event, one ice.trickle for each side
       call.connected
         call.reconnecting, renegotiation, the events handled meanwhile
+      media.quality, one for each side that reported on its media
       call.hangup
 
 The call id is the trace id, and the id of the root span follows from it, so that nobody need carry context
@@ -17,12 +18,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
+from observability import mediaspans
 from observability.catalogue import Fault, Milestone, Phase
 from observability.record import CallRecord, Handled
 from service import __version__
@@ -82,6 +84,7 @@ class SpanTree:
         for place, (role, at) in enumerate(record.renegotiations):
             facts = {"signalling.call.role": role.value}
             yield self._span("renegotiation", at, at, self._id(f"renegotiation {place}"), parent, facts)
+        yield from self._media()
         yield from self._events(in_setup=False)
         reason = {"signalling.call.reason": call.reason.value if call.reason else ""}
         yield self._span("call.hangup", ended_at, ended_at, self._id("call.hangup"), self._root, reason)
@@ -105,6 +108,14 @@ class SpanTree:
         status = Status(StatusCode.ERROR, str(facts["signalling.call.reason"])) if failed else Status(StatusCode.UNSET)
         links = _links(record.traceparent)
         return self._span("call", call.placed_at_s, ended_at, self._root, None, facts, status=status, links=links)
+
+    def _media(self) -> Iterator[ReadableSpan]:
+        for role, told in self._record.media.items():
+            facts, events = mediaspans.attributes(role, told), tuple(mediaspans.events(told, self._unix_ns))
+            span_id = self._id(f"media.quality {role}")
+            yield self._span(
+                "media.quality", told.first_at_s, told.last_at_s, span_id, self._root, facts, events=events
+            )
 
     def _events(self, *, in_setup: bool) -> Iterator[ReadableSpan]:
         connected_at = self._record.reached.get(Milestone.CONNECTED)
@@ -142,8 +153,8 @@ class SpanTree:
         kind: SpanKind = SpanKind.INTERNAL,
         status: Status | None = None,
         links: tuple[Link, ...] = (),
+        events: tuple[Event, ...] = (),
     ) -> ReadableSpan:
-        offset = self._record.wall_offset_ns
         return ReadableSpan(
             name=name,
             context=self._context(span_id),
@@ -153,10 +164,14 @@ class SpanTree:
             kind=kind,
             status=status or Status(StatusCode.UNSET),
             links=links,
-            start_time=int(start_s * 1e9) + offset,
-            end_time=int(max(start_s, end_s) * 1e9) + offset,
+            events=events,
+            start_time=self._unix_ns(start_s),
+            end_time=self._unix_ns(max(start_s, end_s)),
             instrumentation_scope=SCOPE,
         )
+
+    def _unix_ns(self, clock_s: float) -> int:
+        return int(clock_s * 1e9) + self._record.wall_offset_ns
 
     def _context(self, span_id: int) -> SpanContext:
         return SpanContext(self._trace_id, span_id, is_remote=False, trace_flags=SAMPLED)

@@ -19,7 +19,7 @@ from observability.fanout import Fanout
 from observability.instruments import Instruments
 from observability.ledger import Ledger
 from observability.logs import CallLog, FailureLog, LogWriter, configure_logging
-from observability.metrics import CallMetrics, EventMetrics
+from observability.metrics import CallMetrics, EventMetrics, MediaMetrics
 from observability.record import CallWatcher
 from observability.runtime import GcWatch, LoopWatch
 from observability.traces import Pipeline, Tracer
@@ -119,6 +119,7 @@ class Telemetry:
                 now=clock.now,
             )
         watchers["call_metrics"] = CallMetrics(self.instruments)
+        watchers["media_metrics"] = MediaMetrics(self.instruments)
         if self._log.writes("info"):
             watchers["call_log"] = CallLog(self._log.write)
         return Fanout(CallWatcher, watchers, self._on_failure)

@@ -219,7 +219,7 @@ class EventHandled(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallStepped(msgspec.Struct, frozen=True, gc=False):
-    """A call has changed, or relayed something. `before` is None for a new call."""
+    """A call has changed, relayed something, or was reported on. `before` is None for a new call."""
 
     before: Call | None
     after: Call
@@ -270,7 +270,10 @@ class Observer:
         """Its outcome was not `ok`. Comes after `event_handled`, for those who look at nothing else."""
 
     def call_stepped(self, record: CallStepped) -> None:
-        """A call was placed, has changed, or relayed something. After the commit, before the effects are sent."""
+        """A call was placed, has changed, relayed something, or was reported on by a party.
+
+        After the commit, before the effects are sent.
+        """
 
     def link_opened(self, record: LinkOpened) -> None:
         """A socket was connected."""

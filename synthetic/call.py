@@ -2,8 +2,9 @@
 
 import random
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from synthetic import payloads
 from synthetic.client import CallOverError, Client, GoneError, RefusedError, SyntheticError
 from synthetic.dialogue import Exchange, Pair, code_of_end, same
 from synthetic.plan import Kind, PlannedCall, Side
@@ -19,6 +20,9 @@ STOPPED = "stopped"
 """The simulation was ended before the call was."""
 
 SETTLE_S = 1.0
+
+REPORT_EVERY_S = 10.0
+"""How often a client says how its media fares, as the client guide has it. A shorter talk has one report."""
 
 KIND_OF_CODE = {
     "hangup": Kind.ANSWERED,
@@ -152,19 +156,36 @@ class _Script:
     async def _talk(self, call_id: str, started_at: float) -> str:
         await self._negotiate(self.pair.caller, self.pair.callee)
         if self.call.kind is Kind.FAILED:
+            await self.pair.report(call_id, payloads.failure(self._chance), payloads.failure(self._chance))
             return await self.pair.end(self._acting(), "call:end", {"callId": call_id, "code": "failed"})
+        way = payloads.route(self._chance)
         await self.pair.connected(call_id)
         self.setup_s = time.perf_counter() - started_at - self._rang_for_s
+        await self._report(call_id, way, {"ice": "connected"})
         if self.call.restart_by is None:
-            await self._stay(self.call.talk_s)
+            await self._converse(call_id, way, self.call.talk_s)
         else:
-            await self._stay(self.call.talk_s / 2)
+            await self._converse(call_id, way, self.call.talk_s / 2)
             offerer = self._party(self.call.restart_by)
             await self._negotiate(offerer, self._other(offerer))
-            await self._stay(self.call.talk_s / 2)
+            await self._converse(call_id, way, self.call.talk_s / 2)
         if self.call.kind is Kind.LOST:
             return await self._lose()
         return await self.pair.end(self._acting(), "call:end", {"callId": call_id})
+
+    async def _converse(self, call_id: str, way: payloads.Route, seconds: float) -> None:
+        """Talk, and report on the media meanwhile."""
+        while seconds > 0:
+            await self._stay(min(seconds, REPORT_EVERY_S))
+            seconds -= REPORT_EVERY_S
+            await self._report(call_id, way, {})
+
+    async def _report(self, call_id: str, way: payloads.Route, more: dict[str, Any]) -> None:
+        caller, callee = (
+            {**more, "pair": payloads.pair(way, caller=side), **payloads.measures(self._chance, way, self.call.media)}
+            for side in (True, False)
+        )
+        await self.pair.report(call_id, caller, callee)
 
     async def _negotiate(self, offerer: Client, answerer: Client) -> None:
         exchange = Exchange(offerer, answerer, self.call.media, self._limits.step_s)

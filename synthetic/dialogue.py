@@ -46,6 +46,15 @@ class Pair(NamedTuple):
             )
         )
 
+    async def report(self, call_id: str, caller: dict[str, Any], callee: dict[str, Any]) -> None:
+        """Both say how their media fares."""
+        await together(
+            *(
+                client.request("call:quality", {"callId": call_id, "stats": stats}, self.timeout_s)
+                for client, stats in ((self.caller, caller), (self.callee, callee))
+            )
+        )
+
     async def end(self, by: Client, event: str, payload: dict[str, Any]) -> str:
         """One party ends the call; returns the code that both hear."""
         await by.request(event, payload, self.timeout_s)

@@ -1,7 +1,7 @@
-"""Session descriptions and candidates that look like a browser's. All addresses are from documentation ranges."""
+"""Session descriptions, candidates and reports that look like a browser's. Addresses are from documentation ranges."""
 
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 MIN_DESCRIPTION_CHARS = 2_000
 MAX_DESCRIPTION_CHARS = 5_000
@@ -54,6 +54,59 @@ def candidate(chance: random.Random, number: int) -> dict[str, Any]:
         "sdpMLineIndex": 0,
         "usernameFragment": _token(chance, 4),
     }
+
+
+class Route(NamedTuple):
+    """The way of a call's media: the kind of each party's candidate, what carries each side, and the usual delay."""
+
+    caller: str
+    callee: str
+    caller_protocol: str
+    callee_protocol: str
+    round_trip_s: float
+
+
+_ROUTES = (
+    (Route("host", "host", "udp", "udp", 0.004), 15),
+    (Route("srflx", "prflx", "udp", "udp", 0.045), 45),
+    (Route("host", "srflx", "udp", "udp", 0.035), 20),
+    (Route("relay", "srflx", "udp", "udp", 0.09), 12),
+    (Route("relay", "relay", "tcp", "udp", 0.14), 5),
+    (Route("relay", "host", "tls", "udp", 0.16), 3),
+)
+"""Ways of media and the share of each: a fifth of calls is relayed."""
+_STAGES = (("checking", 80), ("connected", 12), ("gathering", 8))
+
+
+def route(chance: random.Random) -> Route:
+    """The way that the media of a call takes."""
+    return chance.choices([way for way, _ in _ROUTES], weights=[share for _, share in _ROUTES])[0]
+
+
+def pair(way: Route, *, caller: bool) -> dict[str, str]:
+    """The pair of candidates as one party sees it."""
+    if caller:
+        return {"local": way.caller, "remote": way.callee, "protocol": way.caller_protocol}
+    return {"local": way.callee, "remote": way.caller, "protocol": way.callee_protocol}
+
+
+def measures(chance: random.Random, way: Route, media: str) -> dict[str, float]:
+    """What getStats may say of some seconds of media: mostly good, now and then a bad stretch."""
+    is_bad = chance.random() < 0.05  # noqa: PLR2004 - one stretch in twenty
+    usual_bps = 32e3 if media == "audio" else 1.4e6
+    return {
+        "roundTripTime": round(way.round_trip_s * chance.lognormvariate(0, 0.3) * (4 if is_bad else 1), 4),
+        "jitter": round(0.006 * chance.lognormvariate(0, 0.5) * (5 if is_bad else 1), 4),
+        "fractionLost": round(min(1.0, chance.expovariate(1 / (0.08 if is_bad else 0.003))), 4),
+        "inboundBitrate": round(usual_bps * chance.uniform(0.7, 1.1) * (0.3 if is_bad else 1)),
+        "outboundBitrate": round(usual_bps * chance.uniform(0.7, 1.1)),
+    }
+
+
+def failure(chance: random.Random) -> dict[str, str]:
+    """What a party says whose ICE failed."""
+    stage = chance.choices([name for name, _ in _STAGES], weights=[share for _, share in _STAGES])[0]
+    return {"ice": "failed", "failedIn": stage}
 
 
 def _section(chance: random.Random, section: str, mid: int, fingerprint: str) -> list[str]:

@@ -74,6 +74,36 @@ export type CallType =
   | "audio"
   | "video";
 
+/** How the media of one party fares. Everything is optional, and something must be there; null is as if left out. Measures are those since the last report. Other fields are refused, so that no address gets here by accident. */
+export interface CallStats {
+  /** What ICE has come to. Send it when that changes, not periodically. */
+  ice?: "connected" | "disconnected" | "failed" | null;
+  /** Where ICE failed, with `ice: failed`: no candidates (`gathering`), no pair that works (`checking`), or a pair that worked was lost (`connected`). */
+  failedIn?: "gathering" | "checking" | "connected" | null;
+  /** The chosen pair of candidates, by their kinds. */
+  pair?: CandidatePair | null;
+  /** Seconds to the other party and back, `currentRoundTripTime`. */
+  roundTripTime?: number | null;
+  /** Seconds, `jitter` of what is received. */
+  jitter?: number | null;
+  /** Share of packets that the other party did not get, `fractionLost`. */
+  fractionLost?: number | null;
+  /** Bits per second received. */
+  inboundBitrate?: number | null;
+  /** Bits per second sent. */
+  outboundBitrate?: number | null;
+}
+
+/** The pair of candidates that carries the media, by their kinds. */
+export interface CandidatePair {
+  /** The sender's candidate, `candidateType`. */
+  local: "host" | "srflx" | "prflx" | "relay";
+  /** The other party's candidate, `candidateType`. */
+  remote: "host" | "srflx" | "prflx" | "relay";
+  /** `protocol` of the sender's candidate; of a relay its `relayProtocol`. */
+  protocol: "udp" | "tcp" | "tls";
+}
+
 /** One STUN or TURN server, in the form of `RTCIceServer` (W3C WebRTC, section 4.2.4). */
 export interface IceServer {
   urls: Array<string>;
@@ -184,6 +214,14 @@ export interface CandidateRequest {
 export interface CallConnectedRequest {
   /** A call id, opaque: unguessable, unique per call. */
   callId: string;
+}
+
+/** Tell how media fares. Optional, repeatable, told to nobody else. Confirmed by the acknowledgement alone. */
+export interface CallQualityRequest {
+  /** A call id, opaque: unguessable, unique per call. */
+  callId: string;
+  /** How the media of one party fares. Everything is optional, and something must be there; null is as if left out. */
+  stats: CallStats;
 }
 
 /** Hang up, cancel while it rings, or, from the callee, decline. Only the two parties may. */
@@ -356,6 +394,8 @@ export interface ClientToServerEvents {
   "ice:candidate": (payload: CandidateRequest, ack: (answer: Ack) => void) => void;
   /** Tell that media flows. Optional, from either party, repeatable. Confirmed by the acknowledgement alone. */
   "call:connected": (payload: CallConnectedRequest, ack: (answer: Ack) => void) => void;
+  /** Tell how media fares. Optional, repeatable, told to nobody else. Confirmed by the acknowledgement alone. */
+  "call:quality": (payload: CallQualityRequest, ack: (answer: Ack) => void) => void;
   /** Hang up, cancel while it rings, or, from the callee, decline. Only the two parties may. */
   "call:end": (payload: CallEndRequest, ack: (answer: Ack<CallEnded>) => void) => void;
 }

@@ -2,9 +2,17 @@
 // RTCPeerConnection, with its ICE servers and tracks. A new call takes the place of the listeners of the last one.
 
 import { io } from "socket.io-client";
-import type { Ack, CallIncoming, CallType, SignallingError, SignallingSocket } from "../../clients/typescript/events";
+import type {
+  Ack,
+  CallIncoming,
+  CallStats,
+  CallType,
+  SignallingError,
+  SignallingSocket,
+} from "../../clients/typescript/events";
 
 const ACK_TIMEOUT_MS = 5000;
+const REPORT_EVERY_MS = 10_000;
 
 /** An event that the server refused. */
 export class RefusedError extends Error {
@@ -83,8 +91,31 @@ function exchangeCandidates(socket: SignallingSocket, connection: RTCPeerConnect
 }
 
 function reportMedia(socket: SignallingSocket, connection: RTCPeerConnection, callId: string): void {
-  connection.onconnectionstatechange = () => {
-    if (connection.connectionState === "connected") socket.emit("call:connected", { callId });
-    if (connection.connectionState === "failed") socket.emit("call:end", { callId, code: "failed" });
+  const report = async (ice: CallStats["ice"] = null) =>
+    socket.emit("call:quality", { callId, stats: { ice, ...(await callStats(connection)) } });
+  const timer = setInterval(() => {
+    if (connection.connectionState === "connected") void report();
+    if (connection.connectionState === "closed") clearInterval(timer);
+  }, REPORT_EVERY_MS);
+  connection.onconnectionstatechange = async () => {
+    const state = connection.connectionState;
+    if (state === "connected") socket.emit("call:connected", { callId });
+    if (state === "connected" || state === "disconnected" || state === "failed") await report(state);
+    if (state === "failed") socket.emit("call:end", { callId, code: "failed" });
+  };
+}
+
+/** What getStats says, as `call:quality` takes it: kinds and numbers, no address and no candidate. */
+async function callStats(connection: RTCPeerConnection): Promise<CallStats> {
+  const report = (await connection.getStats()) as unknown as Map<string, any>;
+  const find = (fits: (each: any) => boolean) => [...report.values()].find(fits);
+  const pair = find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+  const [local, remote] = [report.get(pair?.localCandidateId), report.get(pair?.remoteCandidateId)];
+  const protocol = local?.relayProtocol || local?.protocol;
+  return {
+    pair: local && remote ? { local: local.candidateType, remote: remote.candidateType, protocol } : null,
+    roundTripTime: pair?.currentRoundTripTime ?? null,
+    jitter: find(({ type }) => type === "inbound-rtp")?.jitter ?? null,
+    fractionLost: find(({ type }) => type === "remote-inbound-rtp")?.fractionLost ?? null,
   };
 }

@@ -10,6 +10,7 @@ The rules, in words:
     are renegotiation or ICE restart, under the same rule.
 4.  Time is an argument. `Call.deadline_s` says when the call wants to be woken, `due` what has then come due.
 5.  Every change makes a new version of the call, so that a store can refuse what was decided on an old one.
+6.  What a party reports on its media changes nothing. It is taken from the answer to the end.
 
 Times are seconds on one clock that never goes back; which one is the caller's business.
 """
@@ -49,6 +50,7 @@ from service.domain.events import (
     NoAnswer,
     Offer,
     PartyEvent,
+    QualityReport,
     Reject,
     Returned,
     Shutdown,
@@ -308,6 +310,10 @@ def _media_up(at: _Occasion) -> Step:
     return Step(call, ())
 
 
+def _noted(at: _Occasion) -> Step:
+    return Step(at.call, ())
+
+
 def _without_lost(at: _Occasion) -> Party:
     party = at.call.party(_party_role(at))
     by = _typed(Lost, at.event).by
@@ -416,6 +422,11 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(State.RINGING, NoAnswer, None, _ENDED, _no_answer, Reason.NO_ANSWER, ring_time_is_over),
     *(
         Transition(state, MediaUp, role, State.CONNECTED, _media_up)
+        for state in (State.CONNECTING, State.CONNECTED)
+        for role in Role
+    ),
+    *(
+        Transition(state, QualityReport, role, state, _noted)
         for state in (State.CONNECTING, State.CONNECTED)
         for role in Role
     ),

@@ -7,6 +7,7 @@ Every event that a party causes names the session that it came through in `by`. 
 import msgspec
 
 from service.domain.ids import SessionId, UserId
+from service.domain.quality import CallStats
 from service.domain.words import Word
 
 
@@ -48,6 +49,12 @@ class HangUp(PartyEvent, frozen=True):
 
 class MediaUp(PartyEvent, frozen=True):
     """A party says that media flows (contract, section 3: `call:connected`)."""
+
+
+class QualityReport(PartyEvent, frozen=True):
+    """A party says how its media fares (contract, section 3: `call:quality`). Changes nothing and is told to nobody."""
+
+    stats: CallStats
 
 
 class Offer(PartyEvent, frozen=True):

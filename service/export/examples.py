@@ -45,6 +45,17 @@ _BY_EVENT: dict[str, dict[str, Any]] = {
     "call:offer": {"from": "alice", "callType": "video"},
     "call:answer": {"from": "bob", "to": "alice"},
     "ice:candidate": {"from": "alice"},
+    "call:quality": {
+        "stats": {
+            "ice": "connected",
+            "pair": {"local": "host", "remote": "srflx", "protocol": "udp"},
+            "roundTripTime": 0.043,
+            "jitter": 0.004,
+            "fractionLost": 0.01,
+            "inboundBitrate": 1_450_000,
+            "outboundBitrate": 1_380_000,
+        }
+    },
     "call:rejected": {"code": Reason.REJECTED.value},
     "call:ended": {"code": Reason.HANGUP.value},
     "call:peer-reconnecting": {"userId": "bob"},

@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, UnsetType, field
 
-from service.domain.events import Accept, Answer, HangUp, MediaUp, Offer, Reject
+from service.domain.events import Accept, Answer, HangUp, MediaUp, Offer, QualityReport, Reject
 from service.domain.events import Candidate as CandidateEvent
 from service.domain.ids import SessionId, UserId
+from service.domain.quality import CallStats
 from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Renew, Request, Status
 from service.errors import (
     AlreadyInCallError,
@@ -265,6 +266,20 @@ class CallConnected(ClientMessage, frozen=True):
         return InCall(self.call_id, MediaUp(session))
 
 
+class CallQuality(ClientMessage, frozen=True):
+    """Tell how media fares. Optional, repeatable, told to nobody else. Confirmed by the acknowledgement alone."""
+
+    event = "call:quality"
+    failure = "Failed to report call quality"
+    errors = (NotJoinedError, CallNotFoundError)
+    call_id: Id
+    stats: CallStats
+
+    def request(self, session: SessionId) -> Request:
+        """See `ClientMessage.request`."""
+        return InCall(self.call_id, QualityReport(session, self.stats))
+
+
 class CallEnd(ClientMessage, frozen=True):
     """Hang up, cancel while it rings, or, from the callee, decline. Only the two parties may."""
 
@@ -297,5 +312,6 @@ CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
     CallAnswer,
     Candidate,
     CallConnected,
+    CallQuality,
     CallEnd,
 )

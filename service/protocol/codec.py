@@ -18,8 +18,11 @@ from service.protocol.framing import RESERVED_EVENTS, MalformedPacketError, chec
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
 
 MAX_ECHOED_NAME_CHARS = 64
+MAX_DETAIL_CHARS = 256
+"""Of what is said to be wrong with a payload, which can name a field that the client made up."""
+
 _PREFIX = re.compile(r'2([0-9]{0,15})(\["([^"\\]{0,256})"|\[)')
-_FIELD = re.compile(r"`\$\[1\]\.([A-Za-z]+)")
+_FIELD = re.compile(r"`\$\[1\]\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
 _MISSING = re.compile(r"required field `([A-Za-z]+)`")
 
 
@@ -120,7 +123,7 @@ def _invalid(report: str) -> SignallingError:
     if found is None:
         return InvalidPayloadError(None, "one object is expected as the payload")
     expectation = report.split(" - at ", 1)[0].replace(" | null", "")
-    return InvalidPayloadError(found[1], expectation.replace("`", ""))
+    return InvalidPayloadError(found[1], expectation.replace("`", "")[:MAX_DETAIL_CHARS])
 
 
 def call_id_of(message: ClientMessage) -> CallId | None:

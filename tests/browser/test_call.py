@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.chromium import Tab, open_tab
 from tests.support.server import Server
+from tests.synthetic.support import scrape
 
 pytestmark = pytest.mark.browser
 
@@ -48,6 +49,39 @@ def test_video_call(pair: tuple[Tab, Tab], tmp_path: Path) -> None:
     bob.picture(tmp_path / "ended.png")
     bob.press("#done")
     bob.state("joined")
+
+
+def test_both_pages_report_how_their_media_fares(pair: tuple[Tab, Tab], server: Server) -> None:
+    before = scrape(server.metrics_url)
+    alice, bob = pair
+    for tab in pair:  # the page's ten seconds pass in a moment
+        tab.page.evaluate("() => { const wait = setInterval; globalThis.setInterval = (run) => wait(run, 200); }")
+    alice.ask_for(bob)
+    bob.press("#accept")
+    for tab in pair:
+        tab.state("connected")
+        tab.plays("#remote")
+        tab.page.wait_for_function(
+            "() => [...document.querySelectorAll('#log code')].filter(e => e.textContent === 'call:quality').length > 3"
+        )
+        assert tab.logged("error") == []
+    alice.press("#hangup")
+    bob.state("ended")
+    seen = scrape(server.metrics_url)
+
+    def more(name: str) -> float:
+        return seen[f"signalling_{name}"] - before[f"signalling_{name}"]
+
+    assert more('ice_outcomes_total{result="connected"}') == 2
+    assert more('ice_outcomes_total{result="failed"}') == 0
+    paths = ("host", "reflexive", "relay")
+    assert sum(more(f'ice_selected_pairs_total{{path="{path}",protocol="udp"}}') for path in paths) == 2
+    assert sum(more(f'media_rtt_seconds_count{{path="{path}"}}') for path in paths) > 2
+    for direction in ("in", "out"):
+        assert more(f'media_throughput_bytes_per_second_sum{{direction="{direction}"}}') > 0
+    assert more("media_loss_ratio_count") > 0
+    assert more("media_jitter_seconds_sum") > 0
+    assert more('events_total{event="call:quality",outcome="ok"}') > 6
 
 
 def test_audio_call(pair: tuple[Tab, Tab], tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.chromium import Tab, join
 from tests.support.server import Server, running_server
+from tests.synthetic.support import scrape
 
 pytestmark = pytest.mark.browser
+
+ICE_FAILED = 'signalling_ice_outcomes_total{result="failed"}'
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,7 @@ def test_the_other_tab_is_closed(browser: Browser, impatient: Server) -> None:
 
 def test_media_that_finds_no_way_ends_the_call(browser: Browser, server: Server, pair: tuple[Tab, Tab]) -> None:
     alice, bob = pair
+    before = scrape(server.metrics_url)[ICE_FAILED]
     # As behind a firewall that lets no packet through: the browser reports what it reports then.
     bob.page.evaluate(
         """() => Object.defineProperty(RTCPeerConnection.prototype, "connectionState", { get: () => "failed" })"""
@@ -89,3 +93,4 @@ def test_media_that_finds_no_way_ends_the_call(browser: Browser, server: Server,
     for tab in pair:
         tab.sees("#ending", "No connection for sound and picture")
     assert "code: failed" in bob.logged("call:end")[0]
+    assert scrape(server.metrics_url)[ICE_FAILED] == before + 1

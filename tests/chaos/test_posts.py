@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.chaos.clients import POLLING, event, guest
+from tests.chaos.conftest import ATTACKED
 from tests.chaos.footprint import resident_bytes, scrape, unread_bytes, until
 from tests.chaos.healthy import healthy_call
 from tests.interop.conformance_clients import NEVER_A_SID, SOCKET, Polling, packets_of, target
 from tests.interop.conformance_frames import Wire, connected, reply, request
-from tests.support.server import Server
+from tests.support.server import Server, running_server
 
 BOMB = 95_000_000
 ATTACKERS = 50
@@ -27,6 +28,13 @@ UNKNOWN = target(SOCKET, transport="polling", sid=NEVER_A_SID)
 CHUNK = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 DECLARED = {"Content-Length": str(BOMB)}
 CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of this module's own: memory that other tests left free would hide what is kept here."""
+    with running_server(tmp_path_factory.mktemp("posts"), **ATTACKED) as running:
+        yield running
 
 
 async def bomb(server: Server, address: str, headers: dict[str, str]) -> int:

@@ -33,9 +33,11 @@ from service.domain.events import (
     NoAnswer,
     Offer,
     PartyEvent,
+    QualityReport,
     Reject,
 )
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.quality import CallStats
 from service.domain.requests import Initiate, Join, Relay, Request, Status
 from service.errors import (
     AlreadyInCallError,
@@ -237,6 +239,44 @@ async def test_strangers_and_unknown_calls_get_the_same_answer(
     stored = await rig.directory.load(call_id)
     assert stored is not None
     assert stored.version == 1
+
+
+async def test_reports_on_media_are_seen_and_told_to_nobody() -> None:
+    rig = Rig()
+    alice, bob = await both(rig)
+    call_id = await rig.answered_call(alice, bob)
+    rig.heard.clear()
+    report = QualityReport(bob.id, CallStats(round_trip_s=0.04))
+    assert await rig.do(bob, call_id, report) == Outcome(None, call_id)
+    assert rig.heard == []
+    seen = rig.watch.steps[-1]
+    assert seen.event is report
+    assert seen.after is seen.before
+    assert seen.effects == ()
+
+
+async def test_who_may_not_report_on_media_gets_the_answer_for_no_call_at_all() -> None:
+    rig = Rig()
+    alice, bob = await both(rig)
+    carol = await rig.join("carol")
+    call_id = await rig.call(alice, "bob")
+
+    async def refused(session: Session, call: CallId) -> None:
+        watched = len(rig.watch.steps)
+        with pytest.raises(CallNotFoundError) as told:
+            await rig.do(session, call, QualityReport(session.id, CallStats(round_trip_s=0.04)))
+        assert type(told.value) is CallNotFoundError
+        assert len(rig.watch.steps) == watched
+
+    await refused(alice, call_id)
+    await rig.do(bob, call_id, Accept(by=bob.id))
+    await refused(carol, call_id)
+    await refused(alice, CallId("f" * 32))
+    await rig.do(bob, call_id, HangUp(by=bob.id))
+    await refused(alice, call_id)
+    nobody = rig.connect("nobody")
+    with pytest.raises(NotJoinedError):
+        await rig.do(nobody, call_id, QualityReport(nobody.id, CallStats(round_trip_s=0.04)))
 
 
 # --- relays ------------------------------------------------------------------------------------------------

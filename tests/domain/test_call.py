@@ -41,11 +41,13 @@ from service.domain.events import (
     NoAnswer,
     Offer,
     PartyEvent,
+    QualityReport,
     Reject,
     Returned,
     Shutdown,
 )
 from service.domain.ids import SessionId, UserId
+from service.domain.quality import CallStats
 from tests.domain.playbook import (
     ALICE,
     ALICE_2,
@@ -100,6 +102,21 @@ def test_a_call_is_answered_connected_and_hung_up() -> None:
         << Ended(to=(ALICE, BOB), call_id=CALL, by=BOB_ID, reason=Reason.HANGUP)
         << State.ENDED
     )
+
+
+def test_reports_on_media_are_taken_from_the_parties_from_the_answer_on_and_change_nothing() -> None:
+    stats = CallStats(round_trip_s=0.04)
+    assert Playbook(ringing()) >> QualityReport(ALICE, stats) << ILLEGAL
+    call = step(ringing(), Accept(by=BOB), STARTED_S + 1).call
+    connected = step(call, MediaUp(by=ALICE), STARTED_S + 2).call
+    for live in (call, connected):
+        for party in (ALICE, BOB):
+            done = step(live, QualityReport(party, stats), STARTED_S + 3)
+            assert done.call is live
+            assert done.effects == ()
+        assert Playbook(live) >> QualityReport(MALLORY, stats) << ILLEGAL
+    over = step(connected, HangUp(by=ALICE), STARTED_S + 4).call
+    assert Playbook(over) >> QualityReport(ALICE, stats) << ILLEGAL
 
 
 def test_the_times_of_a_call_are_kept() -> None:

@@ -18,6 +18,7 @@ UIDS = {
     "signalling-calls",
     "signalling-connections",
     "signalling-errors",
+    "signalling-media",
     "signalling-nodes",
 }
 UNITS = {"none", "s", "percentunit", "bytes", "Bps", "dateTimeFromNow"}

@@ -38,6 +38,7 @@ SETTINGS = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "TRACE_RATIO": "1", "
 LONGEST_S = 60
 SILENT = {
     " offset 1w)": "A week ago there was nothing.",
+    " offset 1d)": "Nor a day ago.",
     'outcome="internal"}[$__rate_interval])) > 0': "No handler failed.",
     "signalling_event_exceptions_total": "No handler raised.",
     "signalling_observer_failures_total": "No observer raised.",

@@ -37,6 +37,7 @@ TEXTS = {
     "ice:candidate": "Failed to send ICE candidate",
     "call:end": "Failed to end call",
     "call:connected": "Failed to mark the call as connected",
+    "call:quality": "Failed to report call quality",
 }
 IN_CALL = ("call:accept", "call:reject", "call:end", "call:connected")
 
@@ -295,6 +296,9 @@ INVALID: list[tuple[str, object, str | None]] = [
     ("call:end", {"callId": None}, "callId"),
     ("call:end", {"callId": "x", "code": "bored"}, "code"),
     ("call:connected", {"callId": {}}, "callId"),
+    ("call:quality", {"callId": "x"}, "stats"),
+    ("call:quality", {"callId": "x", "stats": {"roundTripTime": 61}}, "stats.roundTripTime"),
+    ("call:quality", {"callId": "x", "stats": {"address": "192.0.2.7"}}, "stats"),
     ("call:end", "x", None),
 ]
 

@@ -53,6 +53,24 @@ async def test_acknowledgements_of_a_call(clients: Stage) -> None:
     await hear_nothing(alice, bob)
 
 
+async def test_reports_on_media_are_acknowledged_and_told_to_nobody(clients: Stage) -> None:
+    alice, bob = await clients.join("alice", "bob")
+    pair = {"local": "srflx", "remote": "relay", "protocol": "udp"}
+    report = {"stats": {"ice": "connected", "pair": pair, "roundTripTime": 0.04, "fractionLost": None}}
+    call_id = await ring(alice, bob)
+    error = {"message": "Call not found", "code": "call_not_found", "event": "call:quality", "callId": call_id}
+    assert await bob.ask("call:quality", {"callId": call_id, **report}) == {"ok": False, "error": error}
+    assert await bob.next() == ("error", error)
+    assert (await bob.ask("call:accept", {"callId": call_id}))["ok"]
+    await all_hear(("call:accepted", {"callId": call_id, "by": bob.name}), alice, bob)
+    for party in (alice, bob, alice):
+        assert await party.ask("call:quality", {"callId": call_id, **report}) == {"ok": True}
+    (carol,) = await clients.join("carol")
+    assert await carol.ask("call:quality", {"callId": call_id, **report}) == {"ok": False, "error": error}
+    assert await carol.next() == ("error", error)
+    await hear_nothing(alice, bob, carol)
+
+
 async def test_acknowledgement_of_a_reject(clients: Stage) -> None:
     alice, bob = await clients.join("alice", "bob")
     call_id = await ring(alice, bob)

@@ -77,5 +77,5 @@ def test_names_follow_the_rules() -> None:
         assert (metric.kind is Kind.COUNTER) == metric.name.endswith("_total")
         assert metric.help.endswith(".")
         if metric.kind is Kind.HISTOGRAM:
-            assert metric.name.endswith(("_seconds", "_bytes"))
+            assert metric.name.endswith(tuple(c.HISTOGRAM_UNITS))
             assert list(metric.buckets) == sorted(set(metric.buckets))

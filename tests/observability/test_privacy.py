@@ -14,6 +14,12 @@ async def test_nothing_private_leaves() -> None:
     callee.gone(CloseReason.TRANSPORT_LOST)
     await node.passes(2)
     callee = node.join("trillian")
+    pair = {"local": "host", "remote": "relay", "protocol": "udp"}
+    caller.say("call:quality", callId=call_id, stats={"ice": "connected", "pair": pair, "roundTripTime": 0.1})
+    caller.say("call:quality", callId=call_id, stats={"jitter": 0.1, "address": "192.0.2.7"})
+    caller.say("call:quality", callId=call_id, stats={"jitter": 0.1, "192.0.2.7": "candidate:1"})
+    caller.say("call:quality", callId=call_id, stats={"pair": {**pair, "local": "192.0.2.7"}})
+    caller.say("call:quality", callId=call_id, stats={"ice": "failed", "failedIn": "checking"})
     caller.say("call:end", callId=call_id)
     callee.say("call:reject", callId=node.call(caller, "trillian"))
     caller.say("call:initiate", to="zaphod", callType="audio")

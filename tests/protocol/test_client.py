@@ -1,14 +1,16 @@
 import msgspec
 import pytest
 
-from service.domain.events import Accept, Answer, Candidate, HangUp, Media, MediaUp, Offer, Reject
+from service.domain.events import Accept, Answer, Candidate, HangUp, Media, MediaUp, Offer, QualityReport, Reject
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.quality import CallStats
 from service.domain.requests import InCall, Initiate, Join, Relay, Request, Status
 from service.errors import ALL_ERRORS, UserIdRequiredError
 from service.protocol import client
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
 
 ME, ALICE, BOB, CALL = SessionId("s1"), UserId("alice"), UserId("bob"), CallId("c1")
+STATS = CallStats(round_trip_s=0.04)
 RAW = msgspec.Raw(b'{"a": 1}')
 
 
@@ -26,6 +28,7 @@ RAW = msgspec.Raw(b'{"a": 1}')
         (client.CallAnswer(RAW, BOB, ALICE), Relay(BOB, ALICE, Answer(ME, b'{"a": 1}'))),
         (client.Candidate(RAW, BOB), Relay(BOB, None, Candidate(ME, b'{"a": 1}'))),
         (client.CallConnected(CALL), InCall(CALL, MediaUp(ME))),
+        (client.CallQuality(CALL, STATS), InCall(CALL, QualityReport(ME, STATS))),
         (client.CallEnd(CALL), InCall(CALL, HangUp(ME))),
         (client.CallEnd(CALL, "failed"), InCall(CALL, HangUp(ME, failed=True))),
     ],

@@ -28,6 +28,7 @@ VALID: dict[str, dict[str, object]] = {
     "call:answer": {"answer": {"sdp": "v=0"}, "from": "bob", "to": "alice"},
     "ice:candidate": {"candidate": {"candidate": ""}, "from": "bob", "to": "alice"},
     "call:connected": {"callId": "c1"},
+    "call:quality": {"callId": "c1", "stats": {"ice": "connected", "roundTripTime": 0.04}},
     "call:end": {"callId": "c1"},
 }
 
@@ -52,7 +53,7 @@ def test_a_valid_packet_is_decoded_into_its_type(event: str) -> None:
     assert message.event == event
     sent = {field.encode_name: getattr(message, field.name) for field in msgspec.structs.fields(type(message))}
     for name, value in VALID[event].items():
-        assert (json.loads(bytes(sent[name])) if isinstance(sent[name], msgspec.Raw) else sent[name]) == value
+        assert json.loads(msgspec.json.encode(sent[name])) == value
 
 
 def test_the_name_and_the_ack_id_are_found_without_decoding_the_payload() -> None:

@@ -9,7 +9,7 @@ from tests.support.server import Server
 
 LINE_FIELDS = frozenset(
     {"time", "level", "message", "logger", "event", "outcome", "trace_id", "span_id", "error_type", "count"}
-    | {"media", "glare", "result", "reason", "fault", "ended_in", "lasted_s"}
+    | {"media", "glare", "result", "reason", "fault", "ended_in", "lasted_s", "stage"}
 )
 """Every field of a log line. `exception` is missing: a run of the suite makes a healthy server log none."""
 

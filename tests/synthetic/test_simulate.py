@@ -63,6 +63,17 @@ def test_the_server_saw_the_calls_that_the_summary_tells_of(quick_server: Server
         assert ended(reason) - before[kind] == report["kinds"][kind]["observed"] > 0
 
 
+def test_every_call_that_connects_or_fails_is_reported_on_by_both(quick_server: Server) -> None:
+    def reported(result: str) -> float:
+        return scrape(quick_server.metrics_url)[f'signalling_ice_outcomes_total{{result="{result}"}}']
+
+    before = {result: reported(result) for result in ("connected", "failed")}
+    report = simulate(quick_server, "--rate", "20", "--duration", "0.7", "--mix", "answered=2,failed=1").report
+    kinds = report["kinds"]
+    assert reported("connected") - before["connected"] == 2 * kinds["answered"]["observed"] > 0
+    assert reported("failed") - before["failed"] == 2 * kinds["failed"]["observed"] > 0
+
+
 def test_it_works_over_polling_alone_and_with_glare_restarts_and_goodbyes(quick_server: Server) -> None:
     arguments = ("--rate", "20", "--duration", "1.2", "--seed", "32", "--mix", "answered=1", "--transport", "polling")
     done = simulate(quick_server, *arguments)

@@ -13,6 +13,8 @@ from observability.catalogue import (
     EVENT_EXCEPTIONS,
     EVENT_LOOP_LAST_TICK,
     EVENT_LOOP_STALLS,
+    ICE_OUTCOMES,
+    ICE_SELECTED_PAIRS,
     OBSERVER_FAILURES,
     OLDEST_CALL,
     OUTBOUND_DROPPED,
@@ -286,6 +288,63 @@ LEAKS = (
         "20m",
     ),
 )
+ICE_OK, ICE_FAILED = of(ICE_OUTCOMES, result="connected"), of(ICE_OUTCOMES, result="failed")
+RELAYED = of(ICE_SELECTED_PAIRS, path="relay", protocol="udp")
+DIRECT = of(ICE_SELECTED_PAIRS, path="reflexive", protocol="udp")
+MEDIA = (
+    Case(
+        "IceFailureHigh",
+        "one party in five",
+        {ICE_OK: "0+8x60", ICE_FAILED: "0+2x60"},
+        "30m",
+        (Firing(JOB_A, "20%"),),
+    ),
+    Case("IceFailureHigh", "one party in fifty", {ICE_OK: "0+49x60", ICE_FAILED: "0+1x60"}, "30m"),
+    Case("IceFailureHigh", "half, of one call in ten minutes", {ICE_OK: "0+0.1x60", ICE_FAILED: "0+0.1x60"}, "30m"),
+    Case("IceFailureHigh", "nobody reports", {ICE_OK: "0x60", ICE_FAILED: "0x60"}, "30m"),
+    Case(
+        "RelayShareAnomaly",
+        "one connection in five is relayed, then four",
+        {RELAYED: "0+2x300 608+8x60", DIRECT: "0+8x300 2402+2x60"},
+        "27h",
+        (Firing({**JOB_A, "symptom": "more_relayed"}, "80%"),),
+        interval="5m",
+        evaluation="5m",
+    ),
+    Case(
+        "RelayShareAnomaly",
+        "one connection in five is relayed, then none",
+        {RELAYED: "0+2x300 600x60", DIRECT: "0+8x400"},
+        "27h",
+        (Firing({**JOB_A, "symptom": "hardly_relayed"}, "0%"),),
+        interval="5m",
+        evaluation="5m",
+    ),
+    Case(
+        "RelayShareAnomaly",
+        "always one connection in five",
+        {RELAYED: "0+2x400", DIRECT: "0+8x400"},
+        "27h",
+        interval="5m",
+        evaluation="5m",
+    ),
+    Case(
+        "RelayShareAnomaly",
+        "there is no relay, and never was",
+        {RELAYED: "0x400", DIRECT: "0+10x400"},
+        "27h",
+        interval="5m",
+        evaluation="5m",
+    ),
+    Case(
+        "RelayShareAnomaly",
+        "all are relayed, of few calls at night",
+        {RELAYED: "0+2x300 601+1x60", DIRECT: "0+8x300 2400x60"},
+        "27h",
+        interval="5m",
+        evaluation="5m",
+    ),
+)
 OPEN_FDS, MAX_FDS = f"process_open_fds{{{A}}}", f"process_max_fds{{{A}}}"
 MEMORY, STARTED = f"process_resident_memory_bytes{{{A}}}", f"process_start_time_seconds{{{A}}}"
 RESOURCES = (
@@ -355,6 +414,7 @@ CASES = (
     *COLLAPSE,
     *CALLING,
     *SLOW,
+    *MEDIA,
     *STORM,
     *DROPS,
     *REFUSALS,

@@ -12,6 +12,9 @@ import { RequestError } from "./signalling.js";
 /** How long media may take to connect before the call is given up. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
+/** How often the server is told how the media fares. */
+const REPORT_EVERY_MS = 10_000;
+
 /** @typedef {"idle" | "preparing" | "ringing-out" | "ringing-in" | "connecting" | "connected" | "ended"} Phase */
 
 export class Call {
@@ -45,6 +48,7 @@ export class Call {
   #untold = null;
   #waiting = null;
   #timer = 0;
+  #reports = 0;
   #wasIncoming = false;
 
   /**
@@ -310,13 +314,25 @@ export class Call {
   #onMedia(state) {
     if (state === "connected") this.#onConnected();
     else if (state === "disconnected") this.#setNote(this.id, "media-interrupted");
-    else if (state === "failed" && this.#mayRecover) this.#setNote(this.id, "media-interrupted");
-    else if (state === "failed") this.hangUp("failed");
+    if (state === "failed") this.#report(state).then((isSame) => isSame && this.#onMediaFailed());
+    else if (state === "connected" || state === "disconnected") this.#report(state);
   }
 
-  /** Whether a party is away that will look for new ways for media when it is back. */
-  get #mayRecover() {
-    return this.phase === "connected" && (!this.#signalling.connected || this.note === "peer-away");
+  /** Tell the server how the media fares. False when the call has gone on to another connection meanwhile. */
+  async #report(ice) {
+    const { id: callId } = this;
+    const peer = this.#peer;
+    const stats = await peer.stats(ice);
+    if (this.#peer !== peer) return false;
+    this.#signalling.tell("call:quality", { callId, stats });
+    return true;
+  }
+
+  /** Without a way for media the call is over, unless a party is away that will look for new ones when it is back. */
+  #onMediaFailed() {
+    const isAway = !this.#signalling.connected || this.note === "peer-away";
+    if (this.phase === "connected" && isAway) this.#setNote(this.id, "media-interrupted");
+    else this.hangUp("failed");
   }
 
   #onConnected() {
@@ -326,6 +342,8 @@ export class Call {
       this.connectedAt ||= performance.now();
       this.#signalling.tell("call:connected", { callId: this.id });
     }
+    clearInterval(this.#reports);
+    this.#reports = setInterval(() => this.phase === "connected" && this.#report(), REPORT_EVERY_MS);
     this.#set("connected");
   }
 
@@ -361,6 +379,7 @@ export class Call {
   /** Let go of everything that a call holds. */
   #reset() {
     clearTimeout(this.#timer);
+    clearInterval(this.#reports);
     const { question } = this;
     this.#peer?.close();
     this.#peer = null;

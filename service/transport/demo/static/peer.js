@@ -1,5 +1,7 @@
 // One RTCPeerConnection: descriptions and candidates in the order in which they arrive.
 
+import { Quality } from "./quality.js";
+
 export class Peer {
   /** What the other party sends. */
   stream = new MediaStream();
@@ -7,6 +9,7 @@ export class Peer {
   #candidates = [];
   #work = Promise.resolve();
   #remoteOrigin = "";
+  #quality;
 
   /**
    * @param {{iceServers: RTCIceServer[], stream: MediaStream, onCandidate: (candidate: object | null) => void,
@@ -15,6 +18,7 @@ export class Peer {
   constructor({ iceServers, stream, onCandidate, onTrack, onState }) {
     const connection = new RTCPeerConnection({ iceServers });
     this.#connection = connection;
+    this.#quality = new Quality(connection);
     for (const track of stream.getTracks()) connection.addTrack(track, stream);
     connection.addEventListener("icecandidate", ({ candidate }) => onCandidate(candidate));
     connection.addEventListener("connectionstatechange", () => onState(connection.connectionState));
@@ -76,6 +80,11 @@ export class Peer {
   /** Whether this comes from another RTCPeerConnection than the descriptions before: its page was loaded anew. */
   isFromAnother(description) {
     return this.#remoteOrigin !== "" && originOf(description) !== this.#remoteOrigin;
+  }
+
+  /** How the media fares, for the server; `ice` is what ICE has just come to, if anything. */
+  stats(ice) {
+    return this.#quality.stats(ice);
   }
 
   close() {
