@@ -17,8 +17,13 @@ from bench.server import OURS, Process, free_port, node_command, running
 CPU_A_CALL = "CPU a call at saturation, ms"
 SATURATION = "cores in use at saturation"
 WARM_CONNECTIONS = 200
-UNLIMITED = {"LIMIT_CONNECTS": "0", "MAX_CONNECTIONS_PER_ADDRESS": "0", "MAX_CONNECTIONS": "0"}
-"""All clients come from the same few addresses, and many at a time. Node has no such limits."""
+UNLIMITED = {
+    "LIMIT_CONNECTS": "0",
+    "MAX_CONNECTIONS_PER_ADDRESS": "0",
+    "MAX_CONNECTIONS": "0",
+    "RECONNECT_GRACE_S": "0",
+}
+"""All clients come from the same few addresses, and many at a time. Node has no such limits, and keeps no call."""
 
 
 class Load(NamedTuple):

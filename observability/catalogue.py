@@ -195,6 +195,12 @@ RESUMES = _counter(
     "by another socket (`replaced`).",
     result=("returned", "expired", "replaced"),
 )
+MISSED_MESSAGES = _counter(
+    "missed_messages_total",
+    "Offers, answers and candidates for a party that was away: `kept`, `delivered` when it came back, or `overflowed`, "
+    "since no more could be kept.",
+    result=("kept", "delivered", "overflowed"),
+)
 CLIENT_RTT = _histogram(
     "client_rtt_seconds",
     "From an Engine.IO ping to its pong: the network to the client and back, and both event loops.",
@@ -386,6 +392,7 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         DISCONNECTS,
         CONNECTION_DURATION,
         RESUMES,
+        MISSED_MESSAGES,
         CLIENT_RTT,
         USERS_ONLINE,
         WATCHES,

@@ -109,6 +109,10 @@ class EventMetrics(Observer):
         """See `Observer.messages_dropped`."""
         self._instruments.counter(c.OUTBOUND_DROPPED, reason).value += count
 
+    def messages_missed(self, result: str, count: int) -> None:
+        """See `Observer.messages_missed`."""
+        self._instruments.counter(c.MISSED_MESSAGES, result).value += count
+
     def client_answered(self, transport: str, round_trip_s: float) -> None:
         """See `Observer.client_answered`."""
         self._instruments.histogram(c.CLIENT_RTT, transport).observe(round_trip_s)

@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         le=3600,
     )
     reconnect_grace_s: float = _setting(
-        0.0,
+        10.0,
         "How long a party whose connection was lost (without a goodbye) may stay away before its call ends. 0 ends the "
         "call at once, as the original server does.",
         "10",

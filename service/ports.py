@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from service.domain.call import Call
-from service.domain.effects import Effect
+from service.domain.effects import Effect, Relayed
 from service.domain.events import Event
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.missed import Missed
 from service.domain.placing import Presence
 
 # --- Time --------------------------------------------------------------------------------------------------
@@ -136,6 +137,19 @@ class Directory(Protocol):
         Raises:
             ConflictError: a precondition does not hold. Nothing was stored.
         """
+
+    async def hold(self, call: Call, user: UserId, relay: Relayed) -> bool:
+        """Keep a relay for a party of the call that is away, in the order of the calls of this method.
+
+        False if it does not fit within the bounds of `service.domain.missed`: it is counted then. What is kept goes
+        with the call.
+
+        Raises:
+            ConflictError: the stored call has another version, so the party may be back. Nothing was kept.
+        """
+
+    async def collect(self, call_id: CallId, user: UserId) -> Missed:
+        """What was kept for the user, in order; kept no longer. To be asked after the commit that brings him back."""
 
 
 # --- Bringing effects to sessions --------------------------------------------------------------------------
@@ -305,6 +319,9 @@ class Observer:
 
     def messages_dropped(self, reason: str, count: int) -> None:
         """Events or acknowledgements did not reach a client: a `slow_consumer`, or they were `unfetched` on polling."""
+
+    def messages_missed(self, result: str, count: int) -> None:
+        """Relays to a party that was away were `kept`, `overflowed`, or `delivered` when it came back."""
 
     def message_sent(self, size_bytes: int) -> None:
         """An event or acknowledgement has gone to a client."""

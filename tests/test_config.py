@@ -17,7 +17,7 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_defaults_are_the_originals() -> None:
     settings = load_settings()
     assert (settings.port, settings.client_url, settings.client_urls) == (8001, "*", ("*",))
-    assert (settings.ring_timeout_s, settings.reconnect_grace_s) == (30.0, 0.0)
+    assert (settings.ring_timeout_s, settings.reconnect_grace_s) == (30.0, 10.0)
 
 
 def test_the_environment_wins_over_the_file(empty_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ export interface IceServer {
   credential?: string;
 }
 
-/** A live call as a party needs to know it to go on with it. */
+/** A live call as a party needs to know it to go on with it. What the peer relayed while the party was away follows, in order. */
 export interface CallSnapshot {
   /** A call id, opaque: unguessable, unique per call. */
   callId: string;
@@ -125,6 +125,8 @@ export interface CallSnapshot {
   peer: string;
   /** Where the call stands. */
   state: "connected" | "connecting" | "ringing";
+  /** How many of the peer's last offers, answers and candidates could not be kept while the party was away. Absent if none; otherwise restart ICE. */
+  missed?: number;
 }
 
 /** Speak for a user from now on. An older socket of the same user is disconnected; its call goes on here. */

@@ -231,6 +231,18 @@ _ENDS: tuple[Panel, ...] = (
         stacked=True,
         width=8,
     ),
+    graph(
+        "Messages for those who are away",
+        Why(
+            "Is what people miss while they are away kept for them?",
+            "`overflowed` at all often: who comes back must restart ICE. `delivered` far below `kept`: they do not "
+            "come back.",
+            "`overflowed`: does a client release send offers in a loop? Compare with the resumes beside it.",
+        ),
+        Target(rate(c.MISSED_MESSAGES, "result"), "{{result}}"),
+        "suffix: messages/s",
+        width=8,
+    ),
     heatmap(
         "How long connections last",
         Why(
@@ -241,7 +253,7 @@ _ENDS: tuple[Panel, ...] = (
         ),
         buckets(c.CONNECTION_DURATION),
         "s",
-        width=24,
+        width=16,
     ),
 )
 

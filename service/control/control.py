@@ -13,15 +13,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from service.control.outcome import Outcome
 from service.control.presence import PresenceControl
 from service.control.session import Session
 from service.domain.budget import UNLIMITED, Buckets, Rate
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
-from service.domain.effects import Effect, IceReport, Joined, Snapshot
+from service.domain.effects import Effect, IceReport, Joined, Relayed, Snapshot
 from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown
 from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.missed import NOTHING, Missed
 from service.domain.placing import Attempt, Refusal, RefusedError, place
 from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Request, Status, Unwatch, Watch
 from service.errors import (
@@ -195,13 +198,15 @@ class CallControl:
             raise AlreadyJoinedError
         seat = await self._directory.seat(user, session.id)
         session.user = user
-        call = seat.call
+        call, missed = seat.call, NOTHING
         taken_over: tuple[Effect, ...] = ()
         if call is not None and call.role_of(session.id) is None:
             call, taken_over = await self._take_over(session.id, user, seat.displaced)
+            missed = await self._collect(call, user)
         grant = self._ice(session, None if call is None else call.id)
-        joined = Joined(to=(session.id,), user=user, session=session.id, ice=grant, call=_snapshot(call, user))
-        await self._router.send((joined, *taken_over))
+        snapshot = _snapshot(call, user, missed)
+        joined = Joined(to=(session.id,), user=user, session=session.id, ice=grant, call=snapshot)
+        await self._router.send((joined, *taken_over, *missed.addressed_to(session.id)))
         for displaced in seat.displaced:
             await self._router.dismiss(displaced)
         return Outcome(joined, call.id if call else None)
@@ -220,6 +225,14 @@ class CallControl:
         except (CallNotFoundError, IllegalEventError):
             return None, ()
         return done.call, done.effects
+
+    async def _collect(self, call: Call | None, user: UserId) -> Missed:
+        if call is None:
+            return NOTHING
+        missed = await self._directory.collect(call.id, user)
+        if missed.relays:
+            self._observer.messages_missed("delivered", len(missed.relays))
+        return missed
 
     async def _ask_ice(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, AskIce)  # noqa: S101 - dispatched by type
@@ -282,18 +295,30 @@ class CallControl:
         user = session.user
         if user is None or request.sender not in (None, user):
             raise UnauthorizedError
-        call = await self._call_of(user)
-        if call is None or request.receiver == user or call.role_of_user(request.receiver) is None:
-            raise ReceiverNotFoundError
-        try:
-            done = step(call, request.event, self._clock.now())
-        except IllegalEventError:
-            raise ReceiverNotFoundError from None
-        self._observe(call, request.event, done)
-        targets = done.effects[0].to
-        if not set(targets) - await self._router.send(done.effects):
-            raise ReceiverNotFoundError
-        return Outcome(None, call.id)
+        for _ in range(MAX_ATTEMPTS):
+            call = await self._call_of(user)
+            if call is None or request.receiver == user or call.role_of_user(request.receiver) is None:
+                raise ReceiverNotFoundError
+            try:
+                done = step(call, request.event, self._clock.now())
+            except IllegalEventError:
+                raise ReceiverNotFoundError from None
+            with suppress(ConflictError):  # who was away is back
+                if not await self._bring(done, request.receiver):
+                    raise ReceiverNotFoundError
+                self._observe(call, request.event, done)
+                return Outcome(None, call.id)
+        raise ContentionError
+
+    async def _bring(self, done: Step, receiver: UserId) -> bool:
+        """Bring what is relayed to its receiver, or keep it while he is away. False where neither can be."""
+        relay = done.effects[0]
+        assert isinstance(relay, Relayed)  # noqa: S101 - the domain's answer to a relay
+        if relay.to:
+            return bool(set(relay.to) - await self._router.send(done.effects))
+        kept = await self._directory.hold(done.call, receiver, relay)
+        self._observer.messages_missed("kept" if kept else "overflowed", 1)
+        return kept
 
     # --- load, step, commit, perform ----------------------------------------------------------------------
 
@@ -377,6 +402,6 @@ def _confirmation(done: Step, session: SessionId) -> Effect | None:
     return next((effect for effect in done.effects if session in effect.to), None)
 
 
-def _snapshot(call: Call | None, user: UserId) -> Snapshot | None:
+def _snapshot(call: Call | None, user: UserId, missed: Missed) -> Snapshot | None:
     role = call.role_of_user(user) if call else None
-    return call.snapshot(role) if call and role else None
+    return replace(call.snapshot(role), missed=missed.overflowed) if call and role else None

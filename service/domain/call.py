@@ -72,7 +72,7 @@ class Policy(msgspec.Struct, frozen=True):
     """The durations that a call is placed under. They stay with it for its life."""
 
     ring_timeout_s: float = 30.0
-    reconnect_grace_s: float = 0.0
+    reconnect_grace_s: float = 10.0
 
 
 class Party(msgspec.Struct, frozen=True):

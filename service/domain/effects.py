@@ -35,13 +35,17 @@ class Role(Word):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A live call as one party needs to know it in order to go on with it."""
+    """A live call as one party needs to know it in order to go on with it.
+
+    `missed` counts what the other party relayed while this one was away and what could not be kept.
+    """
 
     call_id: CallId
     media: Media
     role: Role
     peer: UserId
     state: str
+    missed: int = 0
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -131,6 +135,9 @@ class RelayCandidate(Effect, frozen=True):
 
     sender: UserId
     candidate: bytes
+
+
+Relayed = RelayOffer | RelayAnswer | RelayCandidate
 
 
 class PeerReconnecting(Effect, frozen=True):

@@ -25,13 +25,27 @@ class ServerMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
 
 
 class CallSnapshot(msgspec.Struct, frozen=True, rename="camel"):
-    """A live call as a party needs to know it to go on with it."""
+    """A live call as a party needs to know it to go on with it.
+
+    What the peer relayed while the party was away follows, in order.
+    """
 
     call_id: Id
     call_type: CallType
     role: Annotated[Role, msgspec.Meta(description="Which side of the call this user is on.")]
     peer: User
     state: Annotated[Literal["ringing", "connecting", "connected"], msgspec.Meta(description="Where the call stands.")]
+    missed: (
+        Annotated[
+            int,
+            msgspec.Meta(
+                description="How many of the peer's last offers, answers and candidates could not be kept while the "
+                "party was away. Absent if none; otherwise restart ICE.",
+                ge=1,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -37,7 +37,12 @@ def _snapshot(snapshot: Snapshot | None) -> server.CallSnapshot | UnsetType:
         return UNSET
     state: Any = snapshot.state
     return server.CallSnapshot(
-        call_id=snapshot.call_id, call_type=snapshot.media, role=snapshot.role, peer=snapshot.peer, state=state
+        call_id=snapshot.call_id,
+        call_type=snapshot.media,
+        role=snapshot.role,
+        peer=snapshot.peer,
+        state=state,
+        missed=snapshot.missed or UNSET,
     )
 
 

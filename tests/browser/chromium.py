@@ -99,6 +99,11 @@ class Tab:
         rows = self.page.locator("#log li", has=self.page.locator("code", has_text=event)).all_inner_texts()
         return [" ".join(row.split()) for row in rows]
 
+    def heard(self, event: str, times: int = 1) -> None:
+        """Wait until the event log has an event this often."""
+        rows = self.page.locator("#log li", has=self.page.locator("code", has_text=event))
+        rows.nth(times - 1).wait_for(state="attached")
+
     def plays(self, video: str) -> None:
         """Wait until further frames of a video arrive and have been decoded."""
         self.page.wait_for_function(
@@ -116,12 +121,13 @@ class Tab:
         """Wait until sound of the other party arrives that is not silence; the made-up microphone beeps."""
         self.page.wait_for_function(
             """() => {
-                globalThis.meter ??= (() => {
+                const stream = document.querySelector("#remote").srcObject;
+                if (globalThis.metered !== stream) {
                     const context = new AudioContext();
-                    const analyser = new AnalyserNode(context);
-                    context.createMediaStreamSource(document.querySelector("#remote").srcObject).connect(analyser);
-                    return analyser;
-                })();
+                    globalThis.meter = new AnalyserNode(context);
+                    context.createMediaStreamSource(stream).connect(globalThis.meter);
+                    globalThis.metered = stream;
+                }
                 const samples = new Float32Array(globalThis.meter.fftSize);
                 globalThis.meter.getFloatTimeDomainData(samples);
                 return samples.some(sample => Math.abs(sample) > 0.01);

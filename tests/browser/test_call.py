@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.chromium import Tab, join, open_tab
-from tests.support.server import Server, running_server
+from tests.browser.chromium import Tab, open_tab
+from tests.support.server import Server
 from tests.synthetic.support import scrape
 
 pytestmark = pytest.mark.browser
@@ -169,18 +169,3 @@ def test_log_holds_events_but_no_addresses(pair: tuple[Tab, Tab]) -> None:
         assert secret not in text
     assert [row.split()[1] for row in alice.logged("call:accepted")] == ["↓"]
     assert alice.logged("call:initiate")[0].split()[1] == "↑"
-
-
-def test_a_page_loaded_anew_goes_on_with_its_call(browser: Browser, tmp_path: Path) -> None:
-    with running_server(tmp_path, RECONNECT_GRACE_S="20") as server:
-        alice, bob = join(browser, server.url, "alice"), join(browser, server.url, "bob")
-        alice.ask_for(bob)
-        bob.press("#accept")
-        bob.state("connected")
-        alice.page.reload()
-        alice.state("connected")
-        for tab in (alice, bob):
-            tab.plays("#remote")
-        assert bob.logged("call:peer-reconnecting")
-        alice.press("#hangup")
-        bob.state("ended")

@@ -17,7 +17,8 @@ ICE_FAILED = 'signalling_ice_outcomes_total{result="failed"}'
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("impatient"), RING_TIMEOUT_S="1") as running:
+    settings = {"RING_TIMEOUT_S": "1", "RECONNECT_GRACE_S": "0.5"}
+    with running_server(tmp_path_factory.mktemp("impatient"), **settings) as running:
         yield running
 
 
@@ -70,12 +71,13 @@ def test_callee_busy_and_calling_oneself(browser: Browser, server: Server, pair:
     bob.state("connected")
 
 
-def test_the_other_tab_is_closed(pair: tuple[Tab, Tab]) -> None:
-    alice, bob = pair
-    alice.ask_for(bob, "audio")
+def test_the_other_tab_is_closed(browser: Browser, impatient: Server) -> None:
+    alice, bob = join(browser, impatient.url, "alice"), join(browser, impatient.url, "bob")
+    alice.call("bob", "audio")
     bob.press("#accept")
     alice.state("connected")
     bob.page.close()
+    alice.heard("call:peer-reconnecting")
     alice.sees("#ending", "is gone")
 
 

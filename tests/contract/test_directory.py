@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from service.domain.call import Call, step
+from service.domain.effects import RelayCandidate
 from service.domain.events import Accept, HangUp
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.missed import MAX_MESSAGES, Missed
 from service.domain.placing import Presence
 from service.ports import ConflictError, Directory, Free, Precondition, Seat, Seated, Unchanged
 from tests.domain.playbook import ALICE, ALICE_2, ALICE_ID, BOB, BOB_ID, CALL, STARTED_S, ringing
@@ -224,3 +226,53 @@ async def test_nobody_is_told_of_who_is_not_followed(directory: Directory, told:
 async def test_following_needs_nobody_who_listens(directory: Directory) -> None:
     await directory.follow((ALICE_ID,))
     assert await directory.seat(ALICE_ID, ALICE) == Seat((), None)
+
+
+def candidate(number: int) -> RelayCandidate:
+    return RelayCandidate(to=(), sender=ALICE_ID, candidate=b"%d" % number)
+
+
+async def test_what_is_held_for_a_user_is_collected_once_and_in_order(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    for number in range(3):
+        assert await directory.hold(call, BOB_ID, candidate(number))
+    assert await directory.collect(CALL, ALICE_ID) == Missed()
+    assert await directory.collect(CALL, BOB_ID) == Missed((candidate(0), candidate(1), candidate(2)), size_bytes=3)
+    assert await directory.collect(CALL, BOB_ID) == Missed()
+    assert await directory.hold(call, BOB_ID, candidate(3))
+    assert (await directory.collect(CALL, BOB_ID)).relays == (candidate(3),)
+
+
+async def test_what_does_not_fit_is_counted(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    for number in range(MAX_MESSAGES):
+        assert await directory.hold(call, BOB_ID, candidate(number))
+    for number in range(2):
+        assert not await directory.hold(call, BOB_ID, candidate(number))
+    assert await directory.hold(call, ALICE_ID, candidate(0))
+    missed = await directory.collect(CALL, BOB_ID)
+    assert (missed.relays, missed.overflowed) == (tuple(map(candidate, range(MAX_MESSAGES))), 2)
+
+
+async def test_nothing_is_held_in_a_call_that_has_changed(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    accepted = step(call, Accept(by=BOB), STARTED_S).call
+    await directory.commit(accepted, (Unchanged(CALL, call.version),))
+    with pytest.raises(ConflictError):
+        await directory.hold(call, BOB_ID, candidate(1))
+    assert await directory.collect(CALL, BOB_ID) == Missed()
+
+
+async def test_what_is_held_goes_on_through_changes_and_ends_with_the_call(directory: Directory) -> None:
+    call = await with_a_call(directory)
+    await directory.hold(call, BOB_ID, candidate(1))
+    accepted = step(call, Accept(by=BOB), STARTED_S).call
+    await directory.commit(accepted, (Unchanged(CALL, call.version),))
+    await directory.hold(accepted, BOB_ID, candidate(2))
+    assert (await directory.collect(CALL, BOB_ID)).relays == (candidate(1), candidate(2))
+    await directory.hold(accepted, BOB_ID, candidate(3))
+    ended = step(accepted, HangUp(by=ALICE), STARTED_S).call
+    await directory.commit(ended, (Unchanged(CALL, accepted.version),))
+    assert await directory.collect(CALL, BOB_ID) == Missed()
+    with pytest.raises(ConflictError):
+        await directory.hold(accepted, BOB_ID, candidate(4))

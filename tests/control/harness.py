@@ -30,6 +30,7 @@ class Watch(Observer):
     def __init__(self) -> None:
         self.steps: list[CallStepped] = []
         self.pushed = 0
+        self.missed: dict[str, int] = {}
 
     def call_stepped(self, record: CallStepped) -> None:
         """See `service.ports.Observer.call_stepped`."""
@@ -38,6 +39,10 @@ class Watch(Observer):
     def statuses_pushed(self, count: int) -> None:
         """See `service.ports.Observer.statuses_pushed`."""
         self.pushed += count
+
+    def messages_missed(self, result: str, count: int) -> None:
+        """See `service.ports.Observer.messages_missed`."""
+        self.missed[result] = self.missed.get(result, 0) + count
 
 
 class Heard(NamedTuple):

@@ -18,8 +18,8 @@ def driver(server: Server, impatient_server: Server) -> Iterator[Driver]:
 
 @pytest.fixture(scope="session")
 def impatient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Rings for one second, and misses a silent client within two."""
-    settings = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1"}
+    """Rings for one second, misses a silent client within two, and keeps no call for one that is lost."""
+    settings = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1", "RECONNECT_GRACE_S": "0"}
     with running_server(tmp_path_factory.mktemp("impatient"), **settings) as running:
         yield running
 

@@ -86,6 +86,10 @@ class JsClient:
         """Close the connection under the Socket.IO client, without a DISCONNECT packet."""
         self._stage.tell(do="closeEngine", client=self.name)
 
+    def fall_silent(self) -> None:
+        """Send nothing more, and do not notice."""
+        self._stage.tell(do="fallSilent", client=self.name)
+
     async def transport(self) -> str:
         """The name of the transport in use."""
         return str(await self._stage.ask(do="transport", client=self.name))

@@ -153,8 +153,8 @@ async def test_an_answered_call_rings_no_more(impatient_clients: Stage) -> None:
 
 @pytest.mark.parametrize("who", [0, 1], ids=["caller", "callee"])
 @pytest.mark.parametrize("leave", [JsClient.disconnect, JsClient.close_engine], ids=["goodbye", "engine"])
-async def test_a_party_leaves_a_call(clients: Stage, who: int, leave: Callable[[JsClient], None]) -> None:
-    pair = await clients.join("alice", "bob")
+async def test_a_party_leaves_a_call(impatient_clients: Stage, who: int, leave: Callable[[JsClient], None]) -> None:
+    pair = await impatient_clients.join("alice", "bob")
     leaver, stayer = pair[who], pair[1 - who]
     call_id = await answered(pair[0], pair[1])
     leave(leaver)

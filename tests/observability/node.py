@@ -76,9 +76,14 @@ class Client:
 
 
 class ObservedNode:
-    """What tests of observability need: clients, time, and what was seen."""
+    """What tests of observability need: clients, time, and what was seen.
 
-    def __init__(self, ratio: float = 1.0, *, traces: bool = True, **settings: Any) -> None:
+    A lost connection ends its call, unless a grace is asked for.
+    """
+
+    def __init__(
+        self, ratio: float = 1.0, *, traces: bool = True, reconnect_grace_s: float = 0, **settings: Any
+    ) -> None:
         self.clock = ManualClock(start_s=5000.0)
         self.stream = io.StringIO()
         self.exporter = KeptSpans()
@@ -86,9 +91,8 @@ class ObservedNode:
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
         self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
-        unlimited = {"limit_events": "0", "limit_call_initiate": "0"}
-        settings = unlimited | settings
-        service_settings = Settings(_env_file=None, **settings)  # type: ignore[call-arg] # pydantic-settings takes it
+        chosen = {"limit_events": "0", "limit_call_initiate": "0", "reconnect_grace_s": reconnect_grace_s, **settings}
+        service_settings = Settings(_env_file=None, **chosen)  # type: ignore[call-arg] # pydantic-settings takes it
         self.service: Node = compose(service_settings, self.clock, self.telemetry.observer)
         self._count = 0
 

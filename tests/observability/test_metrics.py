@@ -1,6 +1,7 @@
 import pytest
 
 from service.control.control import CallControl
+from service.domain.missed import MAX_MESSAGES
 from service.ports import Identity
 from service.transport.link import CloseReason
 from tests.observability.node import ObservedNode
@@ -152,6 +153,25 @@ async def test_resumes(comes_back: bool, result: str) -> None:
     seen = node.scrape()
     node.close()
     assert seen[f'resumes_total{{result="{result}"}}'] == 1
+
+
+async def test_what_a_party_that_is_away_misses_is_counted() -> None:
+    node = ObservedNode(reconnect_grace_s=10)
+    alice, bob = node.join("alice"), node.join("bob")
+    await node.connected_call(alice, bob, ("alice", "bob"))
+    bob.gone()
+    for number in range(MAX_MESSAGES + 3):
+        alice.say("ice:candidate", candidate=number, to="bob")
+    before = node.scrape()
+    node.join("bob")
+    after = node.scrape()
+    node.close()
+    kept, overflowed, delivered = (
+        f'missed_messages_total{{result="{result}"}}' for result in ("kept", "overflowed", "delivered")
+    )
+    assert (before[kept], before[overflowed]) == (MAX_MESSAGES, 3)
+    assert delivered not in before
+    assert (after[kept], after[overflowed], after[delivered]) == (MAX_MESSAGES, 3, MAX_MESSAGES)
 
 
 @pytest.mark.parametrize(

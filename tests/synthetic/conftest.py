@@ -6,7 +6,13 @@ import pytest
 
 from tests.support.server import Server, running_server
 
-SHORT = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1", "LOG_LEVEL": "warning"}
+SHORT = {
+    "RING_TIMEOUT_S": "1",
+    "PING_INTERVAL_S": "1",
+    "PING_TIMEOUT_S": "1",
+    "RECONNECT_GRACE_S": "0",
+    "LOG_LEVEL": "warning",
+}
 
 
 @pytest.fixture(scope="package")

@@ -84,7 +84,7 @@ def test_it_works_over_polling_alone_and_with_glare_restarts_and_goodbyes(quick_
 
 
 def test_a_lost_party_may_keep_the_call_for_a_while(tmp_path: Path) -> None:
-    with running_server(tmp_path, **SHORT, RECONNECT_GRACE_S="0.4") as server:
+    with running_server(tmp_path, **SHORT | {"RECONNECT_GRACE_S": "0.4"}) as server:
         done = simulate(server, "--rate", "8", "--duration", "1", "--seed", "4", "--mix", "lost=1")
     assert done.code == 0, done.report
     assert done.report["kinds"]["lost"]["as_planned"] > 0

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from service.domain.call import Call, State
+from service.domain.effects import Relayed
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.missed import NOTHING, Missed
 from service.domain.placing import Presence
 from service.ports import ConflictError, Free, OnChange, Precondition, Seat, Unchanged
 
@@ -22,6 +24,7 @@ class MemoryDirectory:
     def __init__(self) -> None:
         self._users: dict[UserId, _User] = {}
         self._calls: dict[CallId, Call] = {}
+        self._missed: dict[CallId, dict[UserId, Missed]] = {}
         self._online = 0
         self._followed: set[UserId] = set()
         self._on_change: OnChange | None = None
@@ -99,6 +102,18 @@ class MemoryDirectory:
                 if is_new:
                     self._tell(party.user)
 
+    async def hold(self, call: Call, user: UserId, relay: Relayed) -> bool:
+        """See `service.ports.Directory.hold`."""
+        if not self._holds(Unchanged(call.id, call.version)):
+            raise ConflictError
+        missed = self._missed.setdefault(call.id, {})
+        missed[user] = missed.get(user, NOTHING).with_one_more(relay)
+        return not missed[user].overflowed
+
+    async def collect(self, call_id: CallId, user: UserId) -> Missed:
+        """See `service.ports.Directory.collect`."""
+        return self._missed.get(call_id, {}).pop(user, NOTHING)
+
     def _holds(self, precondition: Precondition) -> bool:
         match precondition:
             case Unchanged(call_id=call_id, version=version):
@@ -113,6 +128,7 @@ class MemoryDirectory:
 
     def _remove(self, call: Call) -> None:
         self._calls.pop(call.id, None)
+        self._missed.pop(call.id, None)
         for party in (call.caller, call.callee):
             known = self._users.get(party.user)
             if known is not None and known.call_id == call.id:

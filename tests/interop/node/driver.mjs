@@ -30,6 +30,8 @@ const serve = (connection) => {
     packet: ({ client, text }) => clients.get(client).io.engine.write(text),
     transport: ({ id, client }) => say({ reply: id, value: clients.get(client).io.engine.transport.name }),
     disconnect: ({ client }) => clients.get(client).disconnect(),
+    // What the client writes gets nowhere any more; it hears nothing of that.
+    fallSilent: ({ client }) => { clients.get(client).io.engine.transport.doWrite = () => {}; },
     closeEngine: ({ client }) => clients.get(client).io.engine.close(),
   };
 

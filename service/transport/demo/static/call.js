@@ -42,6 +42,10 @@ export class Call {
   #changed;
   #peer = null;
   #early = [];
+  #isAnswered = false;
+  #isCallee = false;
+  /** The end of a call that could not be told to the server. */
+  #untold = null;
   #waiting = null;
   #timer = 0;
   #reports = 0;
@@ -61,8 +65,8 @@ export class Call {
     signalling.on("call:accepted", (event) => this.#onAccepted(event));
     signalling.on("call:rejected", (event) => this.#onOver(event));
     signalling.on("call:ended", (event) => this.#onOver(event));
-    signalling.on("call:offer", ({ offer, from }) => this.#onRelay(from, () => this.#answer(offer)));
-    signalling.on("call:answer", ({ answer, from }) => this.#onRelay(from, () => this.#peer.settle(answer)));
+    signalling.on("call:offer", ({ offer, from }) => this.#onRelay(from, () => this.#answer(offer), true));
+    signalling.on("call:answer", ({ answer, from }) => this.#onRelay(from, () => this.#settle(answer)));
     signalling.on("ice:candidate", ({ candidate, from }) =>
       this.#onRelay(from, () => this.#peer.addCandidate(candidate)),
     );
@@ -109,7 +113,10 @@ export class Call {
       return;
     }
     const payload = code ? { callId: this.id, code } : { callId: this.id };
-    await this.#attempt("call:end", payload, () => this.#finish(code ?? "hangup", true));
+    await this.#attempt("call:end", payload, () => {
+      this.#untold = payload;
+      this.#finish(code ?? "hangup", true);
+    });
   }
 
   /** Put the ended call away. */
@@ -132,22 +139,49 @@ export class Call {
     return this.phase !== "idle" && this.phase !== "ended";
   }
 
-  /** The user has joined (again); `snapshot` is the live call that the server knows of, if any. */
-  async resume(snapshot) {
+  /**
+   * The user has joined (again); `snapshot` is the live call that the server knows of, if any. What was missed of it
+   * has come when `caughtUp` resolves.
+   */
+  async resume(snapshot, caughtUp) {
+    const untold = this.#untold;
+    this.#untold = null;
     if (!snapshot) {
       if (this.id && this.isLive) this.#finish("connection_lost", true);
       else if (this.phase === "preparing") this.#giveUp();
       return;
     }
+    if (untold?.callId === snapshot.callId) {
+      await this.#attempt("call:end", untold);
+      return;
+    }
     const isMine = this.id === snapshot.callId && this.isLive;
     const isRinging = snapshot.state === "ringing";
-    if (isRinging ? isMine || snapshot.role === "callee" : isMine && this.#peer) return;
+    if (isRinging && (isMine || snapshot.role === "callee")) return;
+    if (isMine && this.#peer) await this.#recover(snapshot, caughtUp);
+    else await this.#takeUp(snapshot, caughtUp, isMine);
+  }
+
+  /** Go on with the same media; where it is interrupted, or messages are missing, look for new ways for it. */
+  async #recover({ missed }, caughtUp) {
+    const peer = this.#peer;
+    await caughtUp;
+    if (this.#peer === peer && (missed || !peer.isConnected)) this.#run(() => this.#offer(peer, { restart: true }));
+  }
+
+  /** Go on with a call that this page has no media for, because it was loaded anew or took over. */
+  async #takeUp({ callId, peer, callType, role, state }, caughtUp, isMine) {
     if (!isMine) {
-      this.#begin("connecting", snapshot.callId, snapshot.peer, snapshot.callType);
-      if (!(await this.#prepare())) return;
+      this.#begin("connecting", callId, peer, callType);
+      this.#wasIncoming = role === "callee";
     }
-    if (isRinging) this.#set("ringing-out");
-    else await this.#negotiate(true);
+    this.#isCallee = role === "callee";
+    if (!isMine && !(await this.#prepare())) return;
+    const call = this.#early;
+    await caughtUp;
+    if (this.#early !== call || !this.isLive || this.#peer) return;
+    if (state === "ringing" && !this.#isAnswered) this.#set("ringing-out");
+    else await this.#negotiate(!call.some(({ isOffer }) => isOffer));
   }
 
   // --- what the server says -----------------------------------------------------------------------------
@@ -174,7 +208,12 @@ export class Call {
 
   #onAccepted({ callId, by }) {
     if (this.id !== callId || !this.isLive) return;
-    this.#negotiate(by !== this.#presence.user);
+    this.#isCallee = by === this.#presence.user;
+    if (this.phase === "connecting") {
+      this.#isAnswered = true; // taken up while it rang; the devices are being opened
+      return;
+    }
+    this.#negotiate(!this.#isCallee);
   }
 
   #onOver({ callId, by, code }) {
@@ -182,10 +221,10 @@ export class Call {
     if (this.id === callId && this.isLive) this.#finish(code ?? "hangup", by === this.#presence.user);
   }
 
-  #onRelay(from, task) {
+  #onRelay(from, task, isOffer = false) {
     if (from !== this.peerName || !this.isLive) return;
     if (this.#peer) this.#run(task);
-    else this.#early.push(task);
+    else this.#early.push({ task, isOffer });
   }
 
   // --- media --------------------------------------------------------------------------------------------
@@ -232,7 +271,7 @@ export class Call {
     this.#set("connecting");
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#peer === peer && this.hangUp("failed"), CONNECT_TIMEOUT_MS);
-    for (const task of this.#early.splice(0)) this.#run(task);
+    for (const { task } of this.#early.splice(0)) this.#run(task);
     if (isOfferer) this.#run(() => this.#offer(peer));
   }
 
@@ -250,8 +289,8 @@ export class Call {
     return peer;
   }
 
-  async #offer(peer) {
-    const offer = await peer.offer(this.callType === "video" ? ["audio", "video"] : ["audio"]);
+  async #offer(peer, options) {
+    const offer = await peer.offer(this.callType === "video" ? ["audio", "video"] : ["audio"], options);
     const payload = this.#addressed({ offer, callType: this.callType }, this.peerName);
     if (this.#peer === peer) await this.#attempt("call:offer", payload);
   }
@@ -259,8 +298,13 @@ export class Call {
   async #answer(offer) {
     if (this.#peer.isFromAnother(offer)) this.#newPeer();
     const peer = this.#peer;
-    const answer = await peer.answer(offer);
-    if (this.#peer === peer) await this.#attempt("call:answer", this.#addressed({ answer }, this.peerName));
+    const answer = await peer.answer(offer, { givesWay: this.#isCallee });
+    if (answer && this.#peer === peer) await this.#attempt("call:answer", this.#addressed({ answer }, this.peerName));
+  }
+
+  async #settle(answer) {
+    if (this.#peer.isOffering && this.#peer.isFromAnother(answer)) await this.#offer(this.#newPeer());
+    else await this.#peer.settle(answer);
   }
 
   #addressed(payload, to) {
@@ -270,8 +314,8 @@ export class Call {
   #onMedia(state) {
     if (state === "connected") this.#onConnected();
     else if (state === "disconnected") this.#setNote(this.id, "media-interrupted");
-    if (state === "connected" || state === "disconnected") this.#report(state);
-    else if (state === "failed") this.#report(state).then((isSame) => isSame && this.hangUp("failed"));
+    if (state === "failed") this.#report(state).then((isSame) => isSame && this.#onMediaFailed());
+    else if (state === "connected" || state === "disconnected") this.#report(state);
   }
 
   /** Tell the server how the media fares. False when the call has gone on to another connection meanwhile. */
@@ -282,6 +326,13 @@ export class Call {
     if (this.#peer !== peer) return false;
     this.#signalling.tell("call:quality", { callId, stats });
     return true;
+  }
+
+  /** Without a way for media the call is over, unless a party is away that will look for new ones when it is back. */
+  #onMediaFailed() {
+    const isAway = !this.#signalling.connected || this.note === "peer-away";
+    if (this.phase === "connected" && isAway) this.#setNote(this.id, "media-interrupted");
+    else this.hangUp("failed");
   }
 
   #onConnected() {
@@ -334,6 +385,7 @@ export class Call {
     this.#peer = null;
     this.#media.close();
     this.#early = [];
+    this.#isAnswered = false;
     this.#waiting = null;
     Object.assign(this, { id: "", answering: false, note: "", ending: null, connectedAt: 0, problem: null });
     question?.answer(null);

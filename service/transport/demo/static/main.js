@@ -39,7 +39,7 @@ function start(io) {
       if (presence.status === "replaced") call.abandon("replaced");
       update();
     },
-    back: (snapshot) => call.resume(snapshot),
+    back: (snapshot, caughtUp) => call.resume(snapshot, caughtUp),
   });
   const call = new Call({ signalling, presence, media, changed: () => update() });
 

@@ -29,9 +29,20 @@ export class Peer {
     });
   }
 
-  /** An offer to send, and to receive what this device does not have itself. */
-  offer(kinds) {
+  /** Whether an offer of this side waits for its answer. */
+  get isOffering() {
+    return this.#connection.signalingState === "have-local-offer";
+  }
+
+  /** Whether media can flow now. */
+  get isConnected() {
+    return this.#connection.connectionState === "connected";
+  }
+
+  /** An offer to send, and to receive what this device does not have itself; if asked, with new ways for media. */
+  offer(kinds, { restart = false } = {}) {
     return this.#inOrder(async () => {
+      if (restart) this.#connection.restartIce();
       for (const kind of kinds) {
         const isSent = this.#connection.getSenders().some((sender) => sender.track?.kind === kind);
         if (!isSent) this.#connection.addTransceiver(kind, { direction: "recvonly" });
@@ -41,31 +52,34 @@ export class Peer {
     });
   }
 
-  /** The answer to an offer. */
-  answer(offer) {
+  /** The answer to an offer; null where both have made one and it is the other party's that gives way. */
+  answer(offer, { givesWay }) {
     return this.#inOrder(async () => {
+      if (this.isOffering && !givesWay) return null;
       await this.#describe(offer);
       await this.#connection.setLocalDescription();
       return this.#connection.localDescription;
     });
   }
 
-  /** Take the other party's answer. */
+  /** Take the other party's answer; one to an offer that was given up means nothing any more. */
   settle(answer) {
-    return this.#inOrder(() => this.#describe(answer));
+    return this.#inOrder(async () => {
+      if (this.isOffering) await this.#describe(answer);
+    });
   }
 
   /** Take a candidate; kept until there is a description that it belongs to. `null` says that it was the last. */
   addCandidate(candidate) {
     return this.#inOrder(async () => {
-      if (this.#connection.remoteDescription) await this.#connection.addIceCandidate(candidate);
+      if (this.#connection.remoteDescription) await this.#try(candidate);
       else this.#candidates.push(candidate);
     });
   }
 
-  /** Whether an offer comes from another RTCPeerConnection than the descriptions before: its page was loaded anew. */
-  isFromAnother(offer) {
-    return this.#remoteOrigin !== "" && originOf(offer) !== this.#remoteOrigin;
+  /** Whether this comes from another RTCPeerConnection than the descriptions before: its page was loaded anew. */
+  isFromAnother(description) {
+    return this.#remoteOrigin !== "" && originOf(description) !== this.#remoteOrigin;
   }
 
   /** How the media fares, for the server; `ice` is what ICE has just come to, if anything. */
@@ -81,7 +95,16 @@ export class Peer {
   async #describe(description) {
     await this.#connection.setRemoteDescription(description);
     this.#remoteOrigin = originOf(description);
-    for (const candidate of this.#candidates.splice(0)) await this.#connection.addIceCandidate(candidate);
+    for (const candidate of this.#candidates.splice(0)) await this.#try(candidate);
+  }
+
+  /** One candidate more or less: the browser refuses those of a description that was given up. */
+  async #try(candidate) {
+    try {
+      await this.#connection.addIceCandidate(candidate);
+    } catch (error) {
+      if (error.name !== "OperationError") throw error;
+    }
   }
 
   #inOrder(task) {

@@ -12,17 +12,22 @@ export class Presence {
   #signalling;
   #changed;
   #back;
+  #joining = Promise.resolve();
 
   /**
    * @param {import("./signalling.js").Signalling} signalling
-   * @param {{changed: () => void, back: (call: object | undefined) => void}} handlers `back` gets the live call
-   *   that the server knows of, whenever the user has joined
+   * @param {{changed: () => void, back: (call: object | undefined, caughtUp: Promise<void>) => void}} handlers
+   *   `back` gets the live call that the server knows of, whenever the user has joined; what was missed of it has
+   *   come when `caughtUp` resolves
    */
   constructor(signalling, { changed, back }) {
     this.#signalling = signalling;
     this.#changed = changed;
     this.#back = back;
-    signalling.on("connect", () => this.#join());
+    signalling.on("connect", () => {
+      this.#joining = this.#join();
+    });
+    signalling.on("user:joined", (joined) => this.#joined(joined));
     signalling.on("disconnect", (reason) => this.#lost(reason));
     signalling.on("connect_error", () => this.#set("reconnecting"));
   }
@@ -40,12 +45,16 @@ export class Presence {
     this.#signalling.disconnect();
   }
 
+  /** The order of the server's answer: `user:joined`, what was missed, the acknowledgement. */
+  #joined({ iceServers, call }) {
+    this.iceServers = iceServers ?? [];
+    this.#set("joined");
+    this.#back(call, this.#joining);
+  }
+
   async #join() {
     try {
-      const joined = await this.#signalling.request("user:join", { userId: this.user });
-      this.iceServers = joined.iceServers ?? [];
-      this.#set("joined");
-      this.#back(joined.call);
+      await this.#signalling.request("user:join", { userId: this.user });
     } catch (error) {
       if (error.code === "offline") return; // the next connection joins again
       this.leave();
