@@ -19,6 +19,8 @@ SATURATION = "cores in use at saturation"
 WARM_CONNECTIONS = 200
 UNLIMITED = {
     "LIMIT_CONNECTS": "0",
+    "LIMIT_EVENTS": "0",
+    "LIMIT_CALL_INITIATE": "0",
     "MAX_CONNECTIONS_PER_ADDRESS": "0",
     "MAX_CONNECTIONS": "0",
     "RECONNECT_GRACE_S": "0",
