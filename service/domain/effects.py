@@ -43,8 +43,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     state: str
 
 
-class Effect(msgspec.Struct, frozen=True):
-    """Base of all effects: something to tell the sessions `to`."""
+class Effect(msgspec.Struct, frozen=True, tag=True):
+    """Base of all effects: something to tell the sessions `to`. Tagged, since effects travel between nodes."""
 
     to: tuple[SessionId, ...]
 

@@ -1,0 +1,68 @@
+"""Clearing up after nodes that died: their users go offline, their calls end or wait for the return of the party.
+
+A lease that is over is looked at twice, one renewal apart, with the same end: a step of Redis' clock ends all
+leases at once, and the living renew theirs in between. One node at a time clears up after a dead one; if it dies
+too, another one goes on with what is left. Each session is handed to call control as lost, which the preconditions
+of its commits let happen once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from service.adapters.redis.link import Spawn
+from service.adapters.redis.membership import Membership
+from service.adapters.redis.scripts import REAP
+from service.adapters.redis.watch import RedisWatch
+from service.domain.ids import SessionId, UserId
+from service.ports import OutOfReachError
+
+CLAIM_MS = 10_000
+SESSIONS_AT_ONCE = 50
+
+OnLost = Callable[[UserId, SessionId], Awaitable[None]]
+"""What is done with a session of a dead node. It must take the session's seat away."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reaper:
+    """Looks after the other nodes' leases."""
+
+    def __init__(self, membership: Membership, spawn: Spawn, watch: RedisWatch) -> None:
+        self._membership = membership
+        self._spawn = spawn
+        self._watch = watch
+        self._on_lost: OnLost | None = None
+        self._suspects: dict[str, float] = {}
+        self._at_work: asyncio.Task[None] | None = None
+        membership.on_expired = self._look
+
+    def attach(self, on_lost: OnLost) -> None:
+        """Name what is done with sessions of dead nodes. Nothing is cleared up before."""
+        self._on_lost = on_lost
+
+    def _look(self, ends: dict[str, float]) -> None:
+        dead = [node for node, end in ends.items() if end == 0 or self._suspects.get(node) == end]
+        self._suspects = ends
+        if dead and self._on_lost is not None and (self._at_work is None or self._at_work.done()):
+            self._at_work = self._spawn("clear up after dead nodes", self._clear_up(dead, self._on_lost))
+
+    async def _clear_up(self, nodes: list[str], on_lost: OnLost) -> None:
+        try:
+            for node in nodes:
+                await self._clear_up_after(node, on_lost)
+        except OutOfReachError:
+            _log.info("clearing up waits until Redis is back")
+
+    async def _clear_up_after(self, node: str, on_lost: OnLost) -> None:
+        while True:
+            owned = await self._membership.command(REAP, node, CLAIM_MS, SESSIONS_AT_ONCE)
+            if not owned:
+                break
+            pairs = list(zip(owned[::2], owned[1::2], strict=True))[:SESSIONS_AT_ONCE]
+            for session, user in pairs:
+                await on_lost(UserId(user.decode()), SessionId(session.decode()))
+                self._watch.session_reaped()
+        if owned is not None:
+            _log.warning("a node died; its users are offline and its calls dealt with", extra={"node": node})
