@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 Figures = Mapping[str, float]
@@ -10,15 +10,16 @@ Figures = Mapping[str, float]
 
 
 class Row(NamedTuple):
-    """One figure of both servers."""
+    """One figure of all servers."""
 
     name: str
-    ours: float
-    node: float
+    medians: Mapping[str, float]
+    """By server. Not a number where it was not measured."""
     ratio: float
-    """Ours over Node's: the median of the rounds' own ratios, since what disturbs a round disturbs both its halves.
+    """The first server's over the second's: the median of the rounds' own ratios, since what disturbs a round disturbs
+    both its halves.
 
-    Not a number where Node's figure is nothing, as the memory of a few connections can be.
+    Not a number where the second's figure is nothing, as the memory of a few connections can be.
     """
     lowest: float
     highest: float
@@ -30,26 +31,37 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def compare(ours: Sequence[Figures], node: Sequence[Figures]) -> list[Row]:
-    """A row for each figure, from as many rounds of the one as of the other."""
-    return [_row(name, [each[name] for each in ours], [each[name] for each in node]) for name in ours[0]]
+def compare(rounds: Mapping[str, Sequence[Figures]]) -> list[Row]:
+    """A row for each figure of the first server. Every server has as many rounds."""
+    mine, theirs = list(rounds.values())[:2]
+    return [_row(name, rounds, zip(mine, theirs, strict=True)) for name in mine[0]]
 
 
-def _row(name: str, ours: list[float], node: list[float]) -> Row:
-    ratios = [mine / theirs if theirs else math.nan for mine, theirs in zip(ours, node, strict=True)]
-    median = statistics.median
-    return Row(name, median(ours), median(node), median(ratios), min(ratios), max(ratios))
+def _row(name: str, rounds: Mapping[str, Sequence[Figures]], pairs: Iterable[tuple[Figures, Figures]]) -> Row:
+    medians = {
+        server: statistics.median(figures.get(name, math.nan) for figures in each) for server, each in rounds.items()
+    }
+    ratios = [mine[name] / theirs[name] if theirs[name] else math.nan for mine, theirs in pairs]
+    return Row(name, medians, statistics.median(ratios), min(ratios), max(ratios))
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = [
-        f"| {row.name} | {_number(row.ours)} | {_number(row.node)} | {row.ratio:.2f} |"
-        f" {row.lowest:.2f} to {row.highest:.2f} |"
-        for row in rows
-    ]
-    return "\n".join(["| figure | ours | Node | ours/Node | over the rounds |", "|---|--:|--:|--:|--:|", *lines])
+    first, second, *further = rows[0].medians
+    header = _line("figure", first, second, f"{first}/{second}", "over the rounds", *further)
+    return "\n".join([header, "|---" + "|--:" * (4 + len(further)) + "|", *map(_of_row, rows)])
+
+
+def _of_row(row: Row) -> str:
+    first, second, *further = (_number(value) for value in row.medians.values())
+    return _line(row.name, first, second, f"{row.ratio:.2f}", f"{row.lowest:.2f} to {row.highest:.2f}", *further)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _number(value: float) -> str:
+    if math.isnan(value):
+        return "-"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -63,7 +63,7 @@ class SilentLink:
     def close(self, reason: CloseReason) -> None:
         """See `Link.close`."""
 
-    def abort(self, reason: CloseReason) -> None:
+    def abort(self, reason: CloseReason, rule: str) -> None:
         """See `Link.abort`."""
 
 

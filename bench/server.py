@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -102,6 +103,16 @@ def cpu_per_event_us(seconds: float) -> float:
         _simulate(server.port, seconds)
         after = _cpu_and_events(metrics)
     return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
+
+
+def raise_file_limit() -> int:
+    """As far as the system allows, and return how far that is.
+
+    Every connection is a file here, and in the servers, which inherit the limit.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from service.address import AddressError
 from service.bootstrap import run
 from service.config import ConfigError, load_settings
 from service.export import add_export_command
+from service.transport.tls import CertificateError
 from synthetic.command import add_probe_command, add_simulate_command
 
 EXIT_USAGE = 2
@@ -37,7 +38,7 @@ def _serve(_arguments: argparse.Namespace) -> int:
         settings = load_settings()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
-    except (ConfigError, AddressError) as error:
+    except (ConfigError, AddressError, CertificateError) as error:
         print(f"signalling: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
         return EXIT_USAGE
     return 0

@@ -4,8 +4,6 @@ import asyncio
 import secrets
 from typing import NamedTuple
 
-from sanic import Sanic
-
 from observability.telemetry import Telemetry, TelemetryOptions
 from service.adapters.memory.authenticator import OpenAuthenticator
 from service.adapters.memory.clock import LoopClock
@@ -18,15 +16,19 @@ from service.domain.call import Policy
 from service.domain.ids import CallId
 from service.ports import Clock, Directory, Observer
 from service.supervisor import Supervisor
-from service.transport.app import Health, TransportOptions, create_app
+from service.transport.admission import AdmissionLimits
+from service.transport.app import Health, Transport, TransportOptions, create_app
+from service.transport.engine.connection import EngineOptions
+from service.transport.engine.session import Heartbeat
 from service.transport.gateway import Gateway
 from service.transport.server import listen, serve
+from service.transport.tls import ReloadingContext
 
 
 class Node(NamedTuple):
     """One node, composed and not yet listening."""
 
-    app: Sanic  # type: ignore[type-arg]
+    transport: Transport
     directory: Directory
     control: CallControl
     gateway: Gateway
@@ -65,14 +67,8 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
     router.attach(gateway)
     timers.attach(control.wake)
     health = Health()
-    options = TransportOptions(
-        client_urls=settings.client_urls,
-        ping_interval_s=settings.ping_interval_s,
-        ping_timeout_s=settings.ping_timeout_s,
-        max_message_bytes=settings.max_message_bytes,
-        demo_page=settings.demo_page,
-    )
-    return Node(create_app(gateway, supervisor, health, options), directory, control, gateway, health, supervisor)
+    transport = create_app(gateway, supervisor, health, _transport_options(settings))
+    return Node(transport, directory, control, gateway, health, supervisor)
 
 
 async def run(settings: Settings) -> None:
@@ -80,8 +76,10 @@ async def run(settings: Settings) -> None:
 
     Raises:
         AddressError: the address, or the one for metrics, cannot be listened on.
+        CertificateError: the certificate cannot be used.
     """
-    listener = listen(settings.host, settings.port)
+    tls = _tls(settings)
+    listener = listen(settings.host, settings.port, settings.ping_interval_s + settings.ping_timeout_s)
     clock = LoopClock(asyncio.get_running_loop())
     telemetry = Telemetry(_telemetry_options(settings), clock)
     node = compose(settings, clock, telemetry.observer)
@@ -93,8 +91,9 @@ async def run(settings: Settings) -> None:
     )
     _announce(settings)
     await serve(
-        node.app,
+        node.transport,
         listener,
+        tls=tls,
         gateway=node.gateway,
         health=node.health,
         end_calls=node.control.shut_down,
@@ -102,6 +101,33 @@ async def run(settings: Settings) -> None:
     )
     await node.supervisor.close()
     telemetry.close()
+
+
+def _tls(settings: Settings) -> ReloadingContext | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return ReloadingContext(settings.tls_cert_file, settings.tls_key_file)
+
+
+def _transport_options(settings: Settings) -> TransportOptions:
+    return TransportOptions(
+        client_urls=settings.client_urls,
+        engine=EngineOptions(
+            heartbeat=Heartbeat(settings.ping_interval_s, settings.ping_timeout_s),
+            max_message_bytes=settings.max_message_bytes,
+            max_outgoing_bytes=settings.max_outgoing_bytes,
+            max_packets_per_payload=settings.max_packets_per_payload,
+            upgrade_timeout_s=settings.upgrade_timeout_s,
+        ),
+        admission=AdmissionLimits(
+            connections=settings.max_connections,
+            connections_per_address=settings.max_connections_per_address,
+            connects=settings.limit_connects,
+        ),
+        trusted_proxies=settings.trusted_proxies,
+        join_timeout_s=settings.join_timeout_s,
+        demo_page=settings.demo_page,
+    )
 
 
 def _telemetry_options(settings: Settings) -> TelemetryOptions:
@@ -116,9 +142,10 @@ def _telemetry_options(settings: Settings) -> TelemetryOptions:
 
 def _announce(settings: Settings) -> None:
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - a comparison
-    lines = [f"Signalling on  http://{host}:{settings.port}/socket.io/"]
+    site = f"{'https' if settings.tls_cert_file else 'http'}://{host}:{settings.port}"
+    lines = [f"Signalling on  {site}/socket.io/"]
     if settings.metrics_port:
         lines.append(f"Metrics on     http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     if settings.demo_page:
-        lines.append(f"Demo page:     http://{host}:{settings.port}/  (open it in two tabs)")
+        lines.append(f"Demo page:     {site}/  (open it in two tabs)")
     print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it

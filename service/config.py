@@ -5,13 +5,18 @@ Settings come from the environment and from a file `.env` in the working directo
 """
 
 import enum
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.domain.budget import UNLIMITED, Rate
+
 ENV_FILE = Path(".env")
+_RATE = re.compile(r"([0-9]{1,9})/([0-9]{0,6})(s|m|h)")
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(Exception):
@@ -26,6 +31,24 @@ class Unit(enum.StrEnum):
     EVENTS = "events"
     PORT = "port"
     RATIO = "ratio"
+    CONNECTIONS = "connections"
+    PACKETS = "packets"
+    PROXIES = "proxies"
+
+
+def _rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.strip() == "0":
+        return UNLIMITED
+    found = _RATE.fullmatch(value.strip())
+    if found is None or found[2] == "0":
+        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
+    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
+
+
+Limit = Annotated[Rate, BeforeValidator(_rate)]
+"""A setting of the form `30/1s`."""
 
 
 def _setting(default: object, description: str, example: str, *, unit: Unit | None = None, **limits: float) -> Any:  # noqa: ANN401 - pydantic's own form of a field
@@ -88,6 +111,78 @@ class Settings(BaseSettings):
         ge=1024,
         le=16_777_216,
     )
+    max_outgoing_bytes: int = _setting(
+        1_048_576,
+        "How much may wait in the server for a client that reads slowly, beside what the system buffers. More closes "
+        "the connection with the code 4008.",
+        "1048576",
+        unit=Unit.BYTES,
+        ge=65_536,
+        le=67_108_864,
+    )
+    max_packets_per_payload: int = _setting(
+        256,
+        "How many packets one POST of a client on polling may hold. More close the connection.",
+        "256",
+        unit=Unit.PACKETS,
+        ge=16,
+        le=10_000,
+    )
+    join_timeout_s: float = _setting(
+        10.0,
+        "How long a new connection may stay without a user, until its `user:join` has succeeded. Then it is closed. "
+        "0 lets it stay.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
+    )
+    upgrade_timeout_s: float = _setting(
+        10.0,
+        "How long a client has to complete its upgrade from polling to a websocket. Then it stays on polling.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0.1,
+        le=300,
+    )
+    limit_connects: Limit = _setting(
+        Rate(3000, 10.0),
+        "How many connections one address may open in a time; more are answered 429 with Retry-After. 0 is no limit. "
+        "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
+        "30/1s",
+    )
+    max_connections: int = _setting(
+        50_000,
+        "How many connections the node holds; more are answered 503 with Retry-After. 0 is no limit.",
+        "50000",
+        unit=Unit.CONNECTIONS,
+        ge=0,
+        le=10_000_000,
+    )
+    max_connections_per_address: int = _setting(
+        0,
+        "How many of them one address may have; more are answered 429 with Retry-After. 0 is no limit: thousands of "
+        "phones can share an address.",
+        "100",
+        unit=Unit.CONNECTIONS,
+        ge=0,
+        le=10_000_000,
+    )
+    trusted_proxies: int = _setting(
+        0,
+        "How many proxies of yours a request passes before it is here. That many entries of X-Forwarded-For are "
+        "believed, counted from its end. 0 takes the address of the connection.",
+        "1",
+        unit=Unit.PROXIES,
+        ge=0,
+        le=16,
+    )
+    tls_cert_file: Path | None = _setting(
+        None,
+        "The certificate chain (PEM) to serve https with. Both TLS settings or none. SIGHUP reads the files again.",
+        "/etc/ssl/fullchain.pem",
+    )
+    tls_key_file: Path | None = _setting(None, "The key of that certificate (PEM).", "/etc/ssl/privkey.pem")
     event_backlog: int = _setting(
         256,
         "How many events of one socket may wait for earlier ones of it. More are refused with `backlog_full`.",
@@ -155,6 +250,12 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value
+
+    @model_validator(mode="after")
+    def _both_files(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must both be set, or neither")
+        return self
 
     @property
     def client_urls(self) -> tuple[str, ...]:

@@ -198,7 +198,11 @@ class LinkOpened(NamedTuple):
 
 
 class LinkRefused(NamedTuple):
-    """A connection did not come about: `refused` by authentication, `malformed`, or `abandoned` by its client."""
+    """A connection did not come about.
+
+    `refused` by authentication, `malformed`, `abandoned` by its client; or a limit was met: `rate_limited`,
+    `too_many_connections` (of one address), `server_full`.
+    """
 
     transport: str
     result: str
@@ -246,6 +250,9 @@ class Observer:
 
     def message_received(self, size_bytes: int) -> None:
         """An event or acknowledgement has come from a client."""
+
+    def messages_dropped(self, count: int) -> None:
+        """Events or acknowledgements will not reach a client that does not read."""
 
     def message_sent(self, size_bytes: int) -> None:
         """An event or acknowledgement has gone to a client."""

@@ -1,7 +1,7 @@
 """One client: a websocket and just enough Engine.IO and Socket.IO, without a task of its own."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 PATH = "/socket.io/?EIO=4&transport=websocket"
 CONNECT_TIMEOUT_S = 30.0
 
+Take = Callable[[bytes], None]
 Hear = Callable[[str, dict[str, Any]], None]
 
 
@@ -17,13 +18,28 @@ class LoadError(Exception):
     """The server did not do what the load expects of it. A measurement of that would be worthless."""
 
 
+def event_packet(event: str, payload: dict[str, Any]) -> bytes:
+    """What is sent for an event."""
+    return b"42" + orjson.dumps([event, payload])
+
+
+def read_event(packet: bytes) -> tuple[str, dict[str, Any]]:
+    """Name and payload of an event that was received."""
+    event, *arguments = orjson.loads(packet[2:])
+    return event, arguments[0] if arguments else {}
+
+
 class Client(WSListener):
-    """A user. `hear` is called for every event, `lost` when something is wrong."""
+    """A user. `take` is called with the packet of every event, `lost` when something is wrong.
+
+    Until somebody else takes the packets, `hear` is called with what stands in them.
+    """
 
     def __init__(self, user: str) -> None:
         super().__init__()
         self.user = user
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.take: Take = self._read
         self.hear: Hear = self._unasked
         self.lost: Callable[[LoadError], None] = self._lost_early
         self._transport: WSTransport | None = None
@@ -40,6 +56,12 @@ class Client(WSListener):
         if self._transport is not None:
             self._transport.disconnect()
             await self._transport.wait_disconnected()
+
+    def drop(self) -> None:
+        """Be gone, without a word."""
+        self._leaving = True
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """See `WSListener`."""
@@ -59,19 +81,22 @@ class Client(WSListener):
             return
         packet = frame.get_payload_as_bytes()
         if packet.startswith(b"42["):
-            event, *arguments = orjson.loads(packet[2:])
-            if event == "user:joined" and not self.joined.done():
-                self.joined.set_result(None)
-            else:
-                self.hear(event, arguments[0] if arguments else {})
+            self.take(packet)
         elif packet == b"2":
             self.send(b"3")
         elif packet.startswith(b"0"):
             self.send(b"40")
         elif packet.startswith(b"40"):
-            self.send(b"42" + orjson.dumps(["user:join", {"userId": self.user}]))
+            self.send(event_packet("user:join", {"userId": self.user}))
         else:
             self.lost(LoadError(f"{self.user} got {packet[:100]!r}"))
+
+    def _read(self, packet: bytes) -> None:
+        event, payload = read_event(packet)
+        if event == "user:joined" and not self.joined.done():
+            self.joined.set_result(None)
+        else:
+            self.hear(event, payload)
 
     def _unasked(self, event: str, payload: dict[str, Any]) -> None:
         self.lost(LoadError(f"{self.user} got {event} {payload} outside a call"))
@@ -81,29 +106,31 @@ class Client(WSListener):
             self.joined.set_exception(error)
 
 
-async def join(port: int, user: str) -> Client:
-    """Connect on the loopback interface and join.
+async def join(port: int, user: str, source: str = "127.0.0.1") -> Client:
+    """Connect on the loopback interface, from the address `source` of it, and join.
 
     Raises:
         LoadError: the server refused, or did not answer in time.
     """
     client = Client(user)
+    url = f"ws://127.0.0.1:{port}{PATH}"
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await ws_connect(lambda: client, f"ws://127.0.0.1:{port}{PATH}")
+            await ws_connect(lambda: client, url, websocket_handshake_timeout=None, local_addr=(source, 0))
             await client.joined
     except TimeoutError:
         raise LoadError(f"{user} could not join within {CONNECT_TIMEOUT_S:.0f} s") from None
     return client
 
 
-async def join_all(port: int, users: list[str], at_once: int) -> list[Client]:
+async def join_all(port: int, users: Sequence[str], at_once: int, source: str = "127.0.0.1") -> list[Client]:
     """Let all these users join, at most `at_once` of them at a time."""
     waiting = iter(users)
     clients: list[Client] = []
 
     async def work() -> None:
-        clients.extend([await join(port, user) for user in waiting])
+        for user in waiting:
+            clients.append(await join(port, user, source))  # noqa: PERF401 - the others append meanwhile
 
     await asyncio.gather(*(work() for _ in range(at_once)))
     return clients

@@ -13,6 +13,7 @@ import msgspec
 from service.domain.ids import CallId
 from service.errors import InvalidPayloadError, ReservedEventError, SignallingError, UnknownEventError
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
+from service.protocol.framing import MalformedPacketError, check_depth
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
 
 RESERVED_EVENTS = frozenset(
@@ -24,10 +25,6 @@ MAX_ECHOED_NAME_CHARS = 64
 _PREFIX = re.compile(r'2([0-9]{0,15})(\["([^"\\]{0,256})"|\[)')
 _FIELD = re.compile(r"`\$\[1\]\.([A-Za-z]+)")
 _MISSING = re.compile(r"required field `([A-Za-z]+)`")
-
-
-class MalformedPacketError(Exception):
-    """Not an EVENT packet of the protocol. Its sender cannot be talked to; the connection is closed."""
 
 
 class Packet(NamedTuple):
@@ -71,7 +68,8 @@ def split(packet: str) -> Packet:
     """
     found = _PREFIX.match(packet)
     if found is None:
-        raise MalformedPacketError
+        raise MalformedPacketError("an event is an array that begins with its name")
+    check_depth(packet)
     ack_id, name, body = found[1] or None, found[3], packet[found.start(2) :]
     if name not in _KINDS:  # rare: unknown, reserved, or spelt with escapes or blanks
         name = _name(body)
@@ -82,9 +80,9 @@ def _name(body: str) -> str:
     try:
         arguments = _ANY_ARGUMENTS.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedPacketError from error
+        raise MalformedPacketError("a payload is JSON") from error
     if not arguments or not isinstance(arguments[0], str | int | float) or isinstance(arguments[0], bool):
-        raise MalformedPacketError
+        raise MalformedPacketError("an event is an array that begins with its name")
     return str(arguments[0])
 
 
@@ -105,7 +103,7 @@ def decode(packet: Packet) -> ClientMessage:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedPacketError from error
+        raise MalformedPacketError("a payload is JSON") from error
     return message
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 from typing import NamedTuple
 
 from sanic import Request, Sanic
@@ -9,8 +10,13 @@ from sanic.handlers import ErrorHandler
 from sanic.response import HTTPResponse, json
 
 from service.supervisor import Supervisor
+from service.transport.admission import Admission, AdmissionLimits
 from service.transport.demo import add_demo_page
+from service.transport.engine.connection import EngineOptions
+from service.transport.engine.http import BODY_TIMEOUT_S, EngineRoutes
+from service.transport.engine.server import EngineServer
 from service.transport.gateway import Gateway
+from service.transport.origins import Origins
 from service.transport.socketio import SocketServer
 
 _log = logging.getLogger(__name__)
@@ -22,10 +28,23 @@ class TransportOptions(NamedTuple):
     """What the transport needs to be told; see `service.config.Settings` for each."""
 
     client_urls: tuple[str, ...]
-    ping_interval_s: float
-    ping_timeout_s: float
-    max_message_bytes: int
+    engine: EngineOptions
+    admission: AdmissionLimits
+    trusted_proxies: int
+    join_timeout_s: float
     demo_page: bool
+
+
+IDLE_TIMEOUT_S = 15
+"""How long an HTTP connection may send nothing, or only part of its headers."""
+
+
+class Transport(NamedTuple):
+    """What clients are connected to."""
+
+    app: Sanic  # type: ignore[type-arg]
+    engine: EngineServer
+    routes: EngineRoutes
 
 
 class Errors(ErrorHandler):
@@ -52,27 +71,27 @@ class Health:
         self.draining = False
 
 
-def create_app(gateway: Gateway, supervisor: Supervisor, health: Health, options: TransportOptions) -> Sanic:  # type: ignore[type-arg]
+def create_app(gateway: Gateway, supervisor: Supervisor, health: Health, options: TransportOptions) -> Transport:
     """The application, complete but not listening. Every call makes a new one."""
-    app = Sanic(f"signalling-{next(_numbers)}", configure_logging=False, error_handler=Errors())
-    app.config.FALLBACK_ERROR_FORMAT = "json"
-    app.config.WEBSOCKET_MAX_SIZE = options.max_message_bytes
-    app.config.WEBSOCKET_PING_INTERVAL = 0  # Engine.IO has heartbeats of its own
-    app.config.REQUEST_MAX_SIZE = options.max_message_bytes
-    server = SocketServer(
-        gateway,
-        supervisor,
-        cors_allowed_origins="*" if "*" in options.client_urls else list(options.client_urls),
-        cors_credentials=True,
-        ping_interval=options.ping_interval_s,
-        ping_timeout=options.ping_timeout_s,
-        max_http_buffer_size=options.max_message_bytes,
-    )
-    server.attach(app)
-    app.ctx.socket_server = server
+    app = bare_app(options.engine)
+    engine = EngineServer(options.engine)
+    SocketServer(engine, gateway, supervisor, join_timeout_s=options.join_timeout_s)
+    routes = EngineRoutes(engine, Origins(options.client_urls), Admission(options.admission), options.trusted_proxies)
+    routes.add_to(app, "/socket.io/")
     _add_health(app, health)
     if options.demo_page:
         add_demo_page(app)
+    return Transport(app, engine, routes)
+
+
+def bare_app(options: EngineOptions) -> Sanic:  # type: ignore[type-arg]
+    """A Sanic application with the timeouts and limits that an engine asks for, and no routes."""
+    app = Sanic(f"signalling-{next(_numbers)}", configure_logging=False, error_handler=Errors())
+    app.config.FALLBACK_ERROR_FORMAT = "json"
+    app.config.REQUEST_MAX_SIZE = options.max_message_bytes
+    app.config.REQUEST_TIMEOUT = app.config.KEEP_ALIVE_TIMEOUT = IDLE_TIMEOUT_S
+    held_s = sum(options.heartbeat) + BODY_TIMEOUT_S  # a poll is held until the next ping
+    app.config.RESPONSE_TIMEOUT = math.ceil(held_s)
     return app
 
 

@@ -14,7 +14,8 @@ from service.domain.ids import CallId, SessionId
 from service.errors import BacklogFullError, InternalError, SignallingError
 from service.ports import Authenticator, Clock, EventHandled, Identity, LinkClosed, LinkOpened, LinkRefused, Observer
 from service.protocol import codec
-from service.protocol.codec import MalformedPacketError, Packet
+from service.protocol.codec import Packet
+from service.protocol.framing import MalformedPacketError
 from service.protocol.translate import to_error, to_message
 from service.supervisor import Supervisor
 from service.transport.lane import Lane
@@ -89,6 +90,15 @@ class Gateway:
         """A client has answered a heartbeat."""
         self._observer.client_answered(transport, round_trip_s)
 
+    def dropped(self, messages: int) -> None:
+        """Messages will not reach a client, since it does not read."""
+        self._observer.messages_dropped(messages)
+
+    def has_joined(self, session: SessionId) -> bool:
+        """Whether a client speaks for a user."""
+        client = self._clients.get(session)
+        return client is not None and client.session.user is not None
+
     def receive(self, session: SessionId, packet: str) -> None:
         """Answer an EVENT packet of a client, after those that it sent before. Never raises."""
         received_at = self._now()
@@ -98,8 +108,8 @@ class Gateway:
         self._observer.message_received(len(packet) if packet.isascii() else len(packet.encode()))
         try:
             event = codec.split(packet)
-        except MalformedPacketError:
-            client.link.abort(CloseReason.PROTOCOL_ERROR)
+        except MalformedPacketError as error:
+            client.link.abort(CloseReason.PROTOCOL_ERROR, error.rule)
             return
         if not client.lane.submit(lambda: self._answer(client, event, received_at)):
             self._turn_away(client, event, received_at)
@@ -130,11 +140,6 @@ class Gateway:
         client = self._clients.get(session)
         if client is not None:
             client.link.close(CloseReason.DISMISSED)
-
-    def dismiss_all(self) -> None:
-        """Close every client because the server ends."""
-        for client in tuple(self._clients.values()):
-            client.link.close(CloseReason.SHUTDOWN)
 
     def _send(self, client: _Client, packet: bytes) -> None:
         client.link.send(packet)
@@ -167,8 +172,8 @@ class Gateway:
             outcome = await self._control.handle(client.session, message.request(client.session.id))
         except SignallingError as known:
             refusal = known
-        except MalformedPacketError:
-            client.link.abort(CloseReason.PROTOCOL_ERROR)
+        except MalformedPacketError as malformed:
+            client.link.abort(CloseReason.PROTOCOL_ERROR, malformed.rule)
             return
         except Exception as unknown:  # noqa: BLE001 - the gateway's guard: a failing event must not end the socket
             error, refusal = unknown, InternalError()

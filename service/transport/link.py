@@ -14,6 +14,8 @@ class CloseReason(enum.StrEnum):
     PING_TIMEOUT = "ping_timeout"
     DISMISSED = "dismissed"
     PROTOCOL_ERROR = "protocol_error"
+    SLOW_CONSUMER = "slow_consumer"
+    IDLE = "idle"
     SHUTDOWN = "shutdown"
 
 
@@ -37,5 +39,5 @@ class Link(Protocol):
         A client that is `DISMISSED` is told with a DISCONNECT, on which client libraries do not connect again.
         """
 
-    def abort(self, reason: CloseReason) -> None:
-        """Close the connection without a word, because the client does not keep the protocol."""
+    def abort(self, reason: CloseReason, rule: str) -> None:
+        """Close the connection, because its client broke this rule of the protocol."""

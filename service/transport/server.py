@@ -6,36 +6,51 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
-from sanic import Sanic
 from sanic.server.async_server import AsyncioServer
 
 from service.address import AddressError
-from service.transport.app import Health
+from service.transport.app import Health, Transport
+from service.transport.engine.websocket import HandoverProtocol
 from service.transport.gateway import Gateway
+from service.transport.link import CloseReason
+from service.transport.tls import ReloadingContext
 
 _log = logging.getLogger(__name__)
 _IDLE_CHECK_S = 0.02
+RECEIVE_BUFFER_BYTES = 65_536
+"""What the system may hold of a client that sends faster than we read; it takes twice that. picows' buffers, which
+grow to what one read brings, are bounded by it too."""
+
 BACKLOG = 1024
 """Connections that may wait to be accepted: a reconnect storm comes in one second."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, unacknowledged_s: float) -> socket.socket:
     """Take the address.
+
+    Connections inherit what is set here: no delay for small packets, an end of those whose client has not
+    acknowledged anything for `unacknowledged_s`, and a bound on what the system reads ahead for a client.
 
     Raises:
         AddressError: somebody else has it, or it is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise AddressError(host, port, error, "PORT and HOST") from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unacknowledged_s * 1000))
+    return listener
 
 
 async def serve(
-    app: Sanic,  # type: ignore[type-arg]
+    transport: Transport,
     listener: socket.socket,
     *,
+    tls: ReloadingContext | None,
     gateway: Gateway,
     health: Health,
     end_calls: Callable[[], Awaitable[None]],
@@ -50,7 +65,15 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop, force)
-    server = await app.create_server(sock=listener, return_asyncio_server=True, access_log=False)
+    if tls is not None:
+        loop.add_signal_handler(signal.SIGHUP, tls.reload)
+    server = await transport.app.create_server(
+        sock=listener,
+        ssl=None if tls is None else tls.context,
+        protocol=HandoverProtocol,
+        return_asyncio_server=True,
+        access_log=False,
+    )
     if server is None:
         raise RuntimeError("Sanic made no server")
     await server.startup()  # type: ignore[no-untyped-call] # Sanic
@@ -59,8 +82,8 @@ async def serve(
     await stop.wait()
     health.ready, health.draining = False, True
     _log.info("stopping: %d clients are told", len(gateway))
-    app.ctx.socket_server.closing = True
-    ending = asyncio.ensure_future(_end(app, server, gateway, end_calls))
+    transport.routes.closing = True
+    ending = asyncio.ensure_future(_end(transport, server, gateway, end_calls))
     forced = asyncio.ensure_future(force.wait())
     await asyncio.wait({ending, forced}, timeout=shutdown_timeout_s, return_when=asyncio.FIRST_COMPLETED)
     if ending.done():
@@ -70,6 +93,8 @@ async def serve(
     server.close()  # type: ignore[no-untyped-call] # Sanic
     for connection in tuple(server.connections):
         connection.abort()
+    for client in transport.engine:
+        client.abort()
 
 
 def _on_signal(stop: asyncio.Event, force: asyncio.Event) -> None:
@@ -77,14 +102,15 @@ def _on_signal(stop: asyncio.Event, force: asyncio.Event) -> None:
 
 
 async def _end(
-    app: Sanic,  # type: ignore[type-arg]
+    transport: Transport,
     server: AsyncioServer,
     gateway: Gateway,
     end_calls: Callable[[], Awaitable[None]],
 ) -> None:
     await end_calls()
-    gateway.dismiss_all()
-    await app.ctx.socket_server.emptied()
+    for client in transport.engine:
+        client.close(CloseReason.SHUTDOWN)
+    await transport.engine.emptied()
     server.close()  # type: ignore[no-untyped-call] # Sanic
     while server.connections:  # answers under way; Sanic has no signal for their end
         for connection in tuple(server.connections):

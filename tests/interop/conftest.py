@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.interop.conformance_server import BRISK, CALM, HASTY, Conformance, conformance_server
 from tests.interop.js_client import MODES, Driver, Stage, node_driver, stage
 from tests.support.server import Server, running_server
 
@@ -38,3 +39,31 @@ async def clients(driver: Driver, server: Server, mode: str) -> AsyncIterator[St
 async def impatient_clients(driver: Driver, impatient_server: Server, mode: str) -> AsyncIterator[Stage]:
     async with stage(driver, impatient_server.url, mode) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def brisk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
+    """A conformance server that sends a ping every 300 ms, and waits 200 ms for the pong."""
+    with conformance_server(tmp_path_factory.mktemp("brisk"), BRISK) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
+    """A conformance server with the default heartbeat: no test lasts long enough to see a ping."""
+    with conformance_server(tmp_path_factory.mktemp("calm"), CALM) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
+    """As `brisk`, and it soon gives up on an upgrade and on a client that does not connect."""
+    with conformance_server(tmp_path_factory.mktemp("hasty"), HASTY) as running:
+        yield running
+
+
+@pytest.fixture(params=["brisk", "calm"])
+def conformance(request: pytest.FixtureRequest) -> Conformance:
+    server = request.getfixturevalue(request.param)
+    assert isinstance(server, Conformance)
+    return server

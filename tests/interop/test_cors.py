@@ -37,8 +37,8 @@ async def handshake(server: Server, origin: str | None) -> tuple[int, dict[str, 
 async def test_every_origin_is_welcome_by_default(server: Server, origin: str) -> None:
     status, headers, body = await handshake(server, origin)
     assert (status, body[:2]) == (200, "0{")
-    assert headers["access-control-allow-origin"] == origin
-    assert headers["access-control-allow-credentials"] == "true"
+    assert headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in headers, "browsers refuse both together"
 
 
 async def test_own_origin_is_welcome(strict_server: Server) -> None:
@@ -74,6 +74,6 @@ async def test_preflight(server: Server) -> None:
     headers = {"Origin": OURS, "Access-Control-Request-Method": "POST"}
     async with aiohttp.ClientSession() as http, http.options(server.url + POLLING, headers=headers) as response:
         assert response.status in (200, 204)
-        assert response.headers["access-control-allow-origin"] == OURS
+        assert response.headers["access-control-allow-origin"] == "*"
         allowed = response.headers["access-control-allow-methods"].replace(" ", "").split(",")
         assert {"GET", "POST"} <= set(allowed)

@@ -17,7 +17,7 @@ ODD_VALUES = [
     "1.50",
     "true",
     "null",
-    '{"deep":' + "[" * 200 + "]" * 200 + "}",
+    '{"deep":' + "[" * 29 + "]" * 29 + "}",
 ]
 
 
@@ -76,7 +76,8 @@ MALFORMED = {
     "unknown packet type": '47["user:status",{}]',
     "trailing text": '42["user:status",{"userId":"a"}] and more',
     "lone surrogate in JSON cut short": '42["user:status",{"userId":"\\ud800',
-    "too deep": '42["nothing",' + "[" * 100_000 + "]" * 100_000 + "]",
+    "too deep by far": '42["nothing",' + "[" * 100_000 + "]" * 100_000 + "]",
+    "too deep by one": '42["nothing",' + "[" * 32 + "]" * 32 + "]",
 }
 
 

@@ -57,7 +57,7 @@ class Client:
         """See `Link.close`."""
         self._node.service.gateway.closed(self.id, reason)
 
-    def abort(self, reason: CloseReason) -> None:
+    def abort(self, reason: CloseReason, rule: str) -> None:
         """See `Link.abort`."""
         self._node.service.gateway.closed(self.id, reason)
 

@@ -21,7 +21,7 @@ async def test_nothing_private_leaves() -> None:
     caller.say("eyJhbGciOi", userId="trillian")
     caller.say("call:end", callId="zaphod-trillian")
     caller.say("call:offer", offer="secret-offer", to="trillian", from_="trillian")
-    node.connect("socket-of-nobody").abort(CloseReason.PROTOCOL_ERROR)
+    node.connect("socket-of-nobody").abort(CloseReason.PROTOCOL_ERROR, "a rule")
     spans = await node.spans()
     told = node.openmetrics() + node.stream.getvalue() + "".join(str(line) for line in node.lines())
     told += "".join(span.to_json() for span in spans)

@@ -12,7 +12,8 @@ from service.domain.events import Media
 from service.domain.ids import CallId, UserId
 from service.errors import InvalidPayloadError, ReservedEventError, SignallingError, UnknownEventError
 from service.protocol import client, codec, server
-from service.protocol.codec import MalformedPacketError, Packet
+from service.protocol.codec import Packet
+from service.protocol.framing import MalformedPacketError
 from service.protocol.translate import to_error
 
 VALID: dict[str, dict[str, object]] = {

@@ -11,6 +11,7 @@ from service.adapters.memory.clock import ManualClock
 from service.bootstrap import Node, compose
 from service.config import Settings
 from service.ports import Observer
+from service.transport.engine.websocket import HandoverProtocol
 from service.transport.server import listen
 from tests.support.server import free_port
 
@@ -22,7 +23,7 @@ def node() -> Node:
 
 
 async def test_a_node_is_live_from_the_start_and_ready_only_while_it_wants_clients(node: Node) -> None:
-    client = SanicASGITestClient(node.app)
+    client = SanicASGITestClient(node.transport.app)
     seen = []
     for ready in (False, True, False):
         node.health.ready = ready
@@ -35,7 +36,7 @@ async def test_a_node_is_live_from_the_start_and_ready_only_while_it_wants_clien
 
 
 async def test_load_balancers_may_ask_with_head(node: Node) -> None:
-    client = SanicASGITestClient(node.app)
+    client = SanicASGITestClient(node.transport.app)
     for path, status in (("/livez", 200), ("/readyz", 503)):
         _, answer = await client.head(path)
         assert (answer.status, answer.body) == (status, b"")
@@ -45,7 +46,9 @@ async def test_load_balancers_may_ask_with_head(node: Node) -> None:
 async def listening(node: Node) -> AsyncIterator[str]:
     """The application on a real socket, for what Sanic does differently without one."""
     port = free_port()
-    server = await node.app.create_server(sock=listen("127.0.0.1", port), return_asyncio_server=True, access_log=False)
+    server = await node.transport.app.create_server(
+        sock=listen("127.0.0.1", port, 45.0), protocol=HandoverProtocol, access_log=False
+    )
     assert server is not None
     await server.startup()  # type: ignore[no-untyped-call]
     await server.start_serving()  # type: ignore[no-untyped-call]
@@ -66,7 +69,7 @@ async def test_a_failure_of_ours_is_logged_without_the_key_in_its_query(
     async def broken(_request: Request) -> HTTPResponse:
         raise LookupError
 
-    node.app.add_route(broken, "/broken")
+    node.transport.app.add_route(broken, "/broken")
     assert await ask(node, "/broken?sid=the-key-to-a-connection") == 500
     assert "GET /broken failed" in caplog.text
     assert "LookupError" in caplog.text
@@ -80,5 +83,5 @@ async def test_what_is_not_there_is_a_short_404_and_no_news(node: Node, caplog: 
 
 def test_every_application_is_a_new_one(node: Node) -> None:
     other = compose(Settings(_env_file=None), ManualClock(), Observer())  # type: ignore[call-arg]
-    assert other.app is not node.app
-    assert other.app.name != node.app.name
+    assert other.transport.app is not node.transport.app
+    assert other.transport.app.name != node.transport.app.name

@@ -7,7 +7,9 @@ const users = new Map(); // userId -> socket id
 const calls = new Map(); // callId -> { caller, callee }
 const busy = new Map(); // userId -> callId
 
-const http = createServer();
+const http = createServer((request, response) => {
+  response.writeHead(request.url === "/livez" ? 200 : 404).end();
+});
 const io = new Server(http, { cors: { origin: "*", methods: ["GET", "POST"], credentials: true } });
 
 const to = (userId) => io.to(users.get(userId));
