@@ -199,6 +199,31 @@ class Settings(BaseSettings):
         ge=0.1,
         le=300,
     )
+    redis_url: str = _setting(
+        "",
+        "The Redis (7 or later) or Valkey (8 or later) that several nodes share their users over. Empty: this node is "
+        "alone. `rediss://` for TLS, `redis+sentinel://host:26379,host:26379/service` for Sentinel.",
+        "redis://:password@redis:6379/0",
+    )
+    redis_key_prefix: str = _setting(
+        "signalling:",
+        "What all keys in Redis begin with. Nodes with the same prefix share their users; nobody else may use it.",
+        "staging:",
+    )
+    node_id: str = _setting(
+        "",
+        "What this node is called in Redis, before some random letters of its own. Only for people who look there.",
+        "eu-west-1a",
+    )
+    node_lease_s: float = _setting(
+        10.0,
+        "How long after its last sign of life a node is taken for dead. Then its users are offline and its calls end, "
+        "or wait for the party as RECONNECT_GRACE_S says.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=1,
+        le=300,
+    )
     demo_page: bool = _setting(True, "Whether to serve the demo page at `/`.", "false")
     metrics_host: str = _setting(
         "127.0.0.1",
@@ -242,6 +267,20 @@ class Settings(BaseSettings):
     def _origins(cls, value: str) -> str:
         for origin in value.split(","):
             _check_origin(origin.strip())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://")):
+            raise ValueError("must start with redis://, rediss:// or redis+sentinel://")
+        return value
+
+    @field_validator("node_id")
+    @classmethod
+    def _node(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{0,64}", value):
+            raise ValueError("must be at most 64 letters, digits, dots, dashes or underscores")
         return value
 
     @field_validator("otel_exporter_otlp_endpoint")

@@ -151,6 +151,14 @@ class BacklogFullError(SignallingError):
     advice = "Send fewer events at a time; this one was dropped."
 
 
+class UnavailableError(SignallingError):
+    """What the nodes share cannot be reached just now."""
+
+    code = "unavailable"
+    message = "Temporarily unavailable"
+    advice = "Try again in a second or two. Calls that stand go on."
+
+
 class InternalError(SignallingError):
     """The server failed. The text is the one of the failed event (`Failed to ...`)."""
 
@@ -175,5 +183,6 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     CallExpiredError,
     ReceiverNotFoundError,
     BacklogFullError,
+    UnavailableError,
     InternalError,
 )

@@ -30,6 +30,7 @@ from service.errors import (
     SelfCallError,
     SignallingError,
     UnauthorizedError,
+    UnavailableError,
     UserNotAvailableError,
     UserNotFoundError,
 )
@@ -40,6 +41,7 @@ from service.ports import (
     Directory,
     Free,
     Observer,
+    OutOfReachError,
     Precondition,
     Router,
     Seated,
@@ -95,6 +97,7 @@ class CallControl:
         self._observer = observer
         self._new_call_id = new_call_id
         self._policy = policy
+        self._unsettled: list[tuple[Session, bool]] = []
         self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
             Join: self._join,
             Status: self._status,
@@ -109,7 +112,10 @@ class CallControl:
         Raises:
             SignallingError: the request is refused; nothing has changed.
         """
-        return await self._answers[type(request)](session, request)
+        try:
+            return await self._answers[type(request)](session, request)
+        except OutOfReachError:
+            raise UnavailableError from None
 
     async def left(self, session: Session, *, goodbye: bool) -> None:
         """The socket of a session is gone. With `goodbye` its client meant it, so that nobody waits for it."""
@@ -117,9 +123,18 @@ class CallControl:
             return
         user = session.user
         event = Lost(by=session.id, goodbye=goodbye)
-        with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
-            await self._advance(partial(self._call_of, user), event)
+        try:
+            with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
+                await self._advance(partial(self._call_of, user), event)
+        except OutOfReachError:
+            self._unsettled.append((session, goodbye))
         await self._directory.vacate(user, session.id)
+
+    async def settle(self) -> None:
+        """The directory can be asked again: do what the loss of sockets meant to calls in the meantime."""
+        unsettled, self._unsettled = self._unsettled, []
+        for session, goodbye in unsettled:
+            await self.left(session, goodbye=goodbye)
 
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""

@@ -71,7 +71,7 @@ class RedisServer:
 
     def client(self) -> "Redis":
         """A client to look at what is in it, and to do damage."""
-        return Redis.from_url(self.url)
+        return Redis.from_url(self.url, decode_responses=True)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A node's share in the cluster: the adapters on Redis, put together."""
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from service.adapters.redis.watch import RedisWatch
 from service.domain.call import Call
 from service.domain.effects import Ended, Reason
 from service.ports import Clock, OnDue, Outlet
+
+STOP_WAIT_S = 2.0
+STOP_LOOK_S = 0.01
 
 
 class RedisOptions(NamedTuple):
@@ -41,6 +45,7 @@ class Cluster(Restoration):
         max_entry_bytes = 2 * options.max_message_bytes
         name = f"{options.node or 'node'}-{secrets.token_hex(4)}"  # a restarted process is another node
         self._spawn = spawn
+        self._clock = clock
         self._link = RedisLink(connect, spawn, watch)
         self.membership = Membership(
             self._link,
@@ -95,7 +100,14 @@ class Cluster(Restoration):
         self.timers.start()
 
     async def stop(self) -> None:
-        """Leave the other nodes. What runs in the background is ended by whoever owns it."""
+        """Leave the other nodes, once the sockets that were closed before are accounted for, or `STOP_WAIT_S` after.
+
+        What runs in the background is ended by whoever owns it.
+        """
+        deadline_s = self._clock.now() + STOP_WAIT_S
+        seats = self.directory.users_online
+        while seats() and self.is_ready and self._clock.now() < deadline_s:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(STOP_LOOK_S)
         await self.membership.leave()
 
     def returned(self, *, everything: bool) -> None:

@@ -33,7 +33,7 @@ class RedisDirectory(Restoration):
         self.routes = RouteTable()
         self._membership = membership
         self._watch = watch
-        self._copies = Copies()
+        self.copies = Copies()
         self._tokens = (f"{membership.node}:{number}" for number in itertools.count(1))
         self._unwritten: dict[CallId, Call] = {}
         self._in_doubt: set[CallId] = set()
@@ -47,26 +47,26 @@ class RedisDirectory(Restoration):
 
     async def seat(self, user: UserId, session: SessionId) -> Seat:
         """See `service.ports.Directory.seat`."""
-        before, call_before = self._copies.seat_of(user), self._copies.call_of(user)
-        self._copies.sit(user, session)  # first, so that what other nodes tell of the user is kept from now on
+        before, call_before = self.copies.seat_of(user), self.copies.call_of(user)
+        self.copies.sit(user, session)  # first, so that what other nodes tell of the user is kept from now on
         try:
             found, record = await self._membership.run(SEAT, user, session)
         except OutOfReachError:
-            self._copies.rise(user, session)
+            self.copies.rise(user, session)
             if before is not None:
-                self._copies.sit(user, before)
+                self.copies.sit(user, before)
             raise
         nodes = _routes(found)
         self.routes.learn(nodes)
         displaced = tuple(dict.fromkeys((*nodes, *((before,) if before not in (None, session) else ()))))
         copy = self._learn(record)
-        if copy is None and self._copies.call_of(user) == call_before:
+        if copy is None and self.copies.call_of(user) == call_before:
             self._forget_call_of(user)
         return Seat(displaced, copy.call if copy else None)
 
     async def vacate(self, user: UserId, session: SessionId) -> bool:
         """See `service.ports.Directory.vacate`. Of a session of this node, at any time."""
-        was_here = self._copies.rise(user, session)
+        was_here = self.copies.rise(user, session)
         try:
             return bool(await self._membership.run(VACATE, user, session))
         except OutOfReachError:
@@ -77,23 +77,23 @@ class RedisDirectory(Restoration):
 
     async def presence(self, user: UserId) -> Presence:
         """See `service.ports.Directory.presence`."""
-        known = self._copies.presence(user)
+        known = self.copies.presence(user)
         return known if known is not None else await self._read_presence(user)
 
     async def load(self, call_id: CallId) -> Call | None:
         """See `service.ports.Directory.load`."""
-        copy = self._copies.get(call_id)
+        copy = self.copies.get(call_id)
         if copy is None:
             copy = self._learn(await self._membership.run(LOAD, call_id))
         return copy.call if copy else None
 
     def users_online(self) -> int:
         """See `service.ports.Directory.users_online`."""
-        return self._copies.users
+        return self.copies.users
 
     async def live_calls(self) -> Sequence[Call]:
         """See `service.ports.Directory.live_calls`: those in which a user takes part who is seated here."""
-        return tuple(copy.call for copy in self._copies)
+        return tuple(copy.call for copy in self.copies)
 
     async def commit(self, call: Call, preconditions: Sequence[Precondition]) -> None:
         """See `service.ports.Directory.commit`.
@@ -109,7 +109,7 @@ class RedisDirectory(Restoration):
         try:
             stored = await self._membership.run(COMMIT, *self._fields(copy), *conditions)
         except OutOfReachError:
-            if not self._copies.is_all_here(call):
+            if not self.copies.is_all_here(call):
                 self._in_doubt.add(call.id)
                 raise
             self._commit_alone(copy, preconditions)
@@ -117,7 +117,7 @@ class RedisDirectory(Restoration):
         if not stored:
             await self._look_again(call)
             raise ConflictError
-        self._copies.keep(copy)
+        self.copies.keep(copy)
 
     # --- what other nodes tell ----------------------------------------------------------------------------------
 
@@ -127,11 +127,11 @@ class RedisDirectory(Restoration):
 
     def call_over(self, call_id: CallId) -> None:
         """Another node has ended a call."""
-        self._copies.end(call_id)
+        self.copies.end(call_id)
 
     def seat_lost(self, user: UserId, session: SessionId) -> None:
         """Another node has seated the user."""
-        self._copies.rise(user, session)
+        self.copies.rise(user, session)
 
     # --- when Redis is back -------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class RedisDirectory(Restoration):
         """Write what is not in Redis; take from it what others have decided."""
         if everything:
             await self._restore_seats()
-            for copy in self._copies:
+            for copy in self.copies:
                 await self._restore_call(copy.call, forgotten=forgotten)
         while self._risen or self._unwritten or self._in_doubt:
             for user, session in tuple(self._risen):
@@ -154,34 +154,34 @@ class RedisDirectory(Restoration):
                 self._in_doubt.discard(call_id)
 
     async def _restore_seats(self) -> None:
-        seats = self._copies.seats()
+        seats = self.copies.seats()
         for start in range(0, len(seats), SEATS_PER_SCRIPT):
             chunk = seats[start : start + SEATS_PER_SCRIPT]
             lost = await self._membership.command(RESTORE_SEATS, *itertools.chain.from_iterable(chunk))
             gone = {SessionId(session.decode()) for session in lost}
             for user, session in chunk:
-                if session in gone and self._copies.rise(user, session):
+                if session in gone and self.copies.rise(user, session):
                     self.on_displaced(session)
 
     async def _restore_call(self, call: Call, *, forgotten: bool) -> None:
         if call.state is State.ENDED:
             await self._membership.command(COMMIT, *self._fields(self._copy(call)))
             return
-        may_be_missing = forgotten or self._copies.is_all_here(call)
+        may_be_missing = forgotten or self.copies.is_all_here(call)
         fields = self._fields(self._copy(call))
         result, *record = await self._membership.command(RESTORE_CALL, *fields, int(may_be_missing))
         self._watch.call_restored(result.decode())
         if result == b"theirs":
             self._learn(record[0])
-        elif result == b"over" and self._copies.get(call.id) is not None:
-            self._copies.end(call.id)
+        elif result == b"over" and self.copies.get(call.id) is not None:
+            self.copies.end(call.id)
             self.on_over(call)
 
     async def _resolve(self, call_id: CallId) -> None:
         """A commit was interrupted: take what Redis has."""
         record = await self._membership.command(LOAD, call_id)
         if record is None:
-            self._copies.end(call_id)
+            self.copies.end(call_id)
         else:
             self._learn(record)
 
@@ -190,7 +190,7 @@ class RedisDirectory(Restoration):
     def _copy(self, call: Call) -> Copy:
         routes: dict[SessionId, str] = {}
         for user, session in _sessions(call):
-            here = self._copies.seat_of(user) == session
+            here = self.copies.seat_of(user) == session
             node = self._membership.node if here else self.routes.node_of(session)
             if node is not None:
                 routes[session] = node
@@ -214,15 +214,15 @@ class RedisDirectory(Restoration):
             self._watch.poison_ignored(poison.kind)
             return None
         self.routes.learn({session: node for session, node in copy.routes.items() if node != self._membership.node})
-        known = self._copies.get(copy.call.id)
+        known = self.copies.get(copy.call.id)
         if known is None or known.call.version < copy.call.version:
-            self._copies.keep(copy)
+            self.copies.keep(copy)
         return copy
 
     def _commit_alone(self, copy: Copy, preconditions: Sequence[Precondition]) -> None:
-        if not self._copies.hold(preconditions):
+        if not self.copies.hold(preconditions):
             raise ConflictError
-        self._copies.keep(copy)
+        self.copies.keep(copy)
         self._unwritten[copy.call.id] = copy.call
 
     async def _read_presence(self, user: UserId) -> Presence:
@@ -235,19 +235,19 @@ class RedisDirectory(Restoration):
     async def _look_again(self, call: Call) -> None:
         """A commit met a conflict: what this node knows of the call or its parties is old."""
         for user in (call.caller.user, call.callee.user):
-            session, before = self._copies.seat_of(user), self._copies.call_of(user)
+            session, before = self.copies.seat_of(user), self.copies.call_of(user)
             if session is None:
                 continue
             found = await self._read_presence(user)
             if session not in found.sessions:
-                self._copies.rise(user, session)
-            if found.call is None and self._copies.call_of(user) == before:
+                self.copies.rise(user, session)
+            if found.call is None and self.copies.call_of(user) == before:
                 self._forget_call_of(user)
 
     def _forget_call_of(self, user: UserId) -> None:
-        copy = self._copies.call_of(user)
+        copy = self.copies.call_of(user)
         if copy is not None:
-            self._copies.forget(copy.call.id)
+            self.copies.forget(copy.call.id)
 
 
 def _sessions(call: Call) -> Iterator[tuple[UserId, SessionId]]:
