@@ -203,8 +203,9 @@ class CallControl:
         if user is None:
             raise NotJoinedError
         for _ in range(MAX_ATTEMPTS):
-            caller = await self._directory.presence(user)
+            # The callee first: if his call is with the caller (glare), the directory knows it of the caller from here on.
             callee = await self._directory.presence(request.callee)
+            caller = await self._directory.presence(user)
             if session.id not in caller.sessions:
                 raise NotJoinedError
             attempt = Attempt(self._new_call_id(), session.id, caller, callee, request.media)
