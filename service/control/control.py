@@ -203,7 +203,7 @@ class CallControl:
         if user is None:
             raise NotJoinedError
         for _ in range(MAX_ATTEMPTS):
-            # The callee first: if his call is with the caller (glare), the directory knows it of the caller from here on.
+            # The callee first: his call may be one with the caller (glare), of which this node has not heard yet.
             callee = await self._directory.presence(request.callee)
             caller = await self._directory.presence(user)
             if session.id not in caller.sessions:

@@ -15,7 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from service.adapters.redis.address import Connect
-from service.adapters.redis.scripts import Script
+from service.adapters.redis.scripts import SCRIPTS, Script
 from service.adapters.redis.watch import RedisWatch
 from service.ports import OutOfReachError
 
@@ -66,8 +66,17 @@ class RedisLink:
         """Wait until there is a connection."""
         await self._is_up.wait()
 
+    async def load(self) -> None:
+        """Let Redis know all scripts.
+
+        Raises:
+            OutOfReachError: there is no connection, or it broke.
+            ResponseError: Redis refused.
+        """
+        await asyncio.gather(*(self.call("script", "SCRIPT", "LOAD", script.source) for script in SCRIPTS))
+
     async def run(self, script: Script, *arguments: Argument) -> Any:  # noqa: ANN401 - whatever the script gives
-        """Run a script, loading it if Redis does not know it.
+        """Run a script, loading it if Redis does not know it any more.
 
         Raises:
             OutOfReachError: there is no connection, or it broke; the script may have run.

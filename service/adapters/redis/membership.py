@@ -26,6 +26,10 @@ from service.ports import Clock, OutOfReachError
 PATIENCE_S = 0.45
 """How long one request waits on Redis altogether, before it is refused."""
 
+LATEST_WRITE_S = 0.33
+"""Until when, of that time, Redis may still carry a request out. The rest is for the difference of the clocks: what
+was told to have failed must not happen afterwards."""
+
 RENEWALS_PER_LEASE = 4
 BEING_REAPED_S = 0.2
 REENTER_S = 0.01
@@ -111,8 +115,10 @@ class Membership:
                 left_s = since_s + PATIENCE_S - self._loop.time()
                 if since_s > self._closed_at_s + PATIENCE_S or not await self._wait_for_opening(left_s):
                     raise OutOfReachError
+                if self._loop.time() > since_s + LATEST_WRITE_S:
+                    raise OutOfReachError
             try:
-                return await self.command(script, *arguments, until_s=since_s + PATIENCE_S)
+                return await self.command(script, *arguments, until_s=since_s + LATEST_WRITE_S)
             except OutOfReachError:
                 self._close()
 
@@ -124,7 +130,7 @@ class Membership:
         """
         try:
             now_s = self._loop.time()
-            left_s = PATIENCE_S if until_s is None else until_s - now_s
+            left_s = LATEST_WRITE_S if until_s is None else until_s - now_s
             not_after_ms = self.time.to_ms(self._clock.now() + left_s)
             return await self._link.run(script, self.prefix, self.node, self._epoch, not_after_ms, *arguments)
         except ResponseError as refusal:
@@ -181,6 +187,7 @@ class Membership:
 
     async def _enter(self) -> bool:
         """Take or keep the lease, write what is missing, open the gate. False: not yet."""
+        await self._link.load()
         asked_s = self._clock.now()
         epoch, is_new_inbox, time_us, born, server = await self.command(REGISTER, self._lease_ms, secrets.token_hex(8))
         self.time.measured(int(time_us), (asked_s + self._clock.now()) / 2)

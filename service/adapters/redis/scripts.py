@@ -36,3 +36,21 @@ SEND = _load("send")
 DEADLINES = _load("deadlines")
 CLAIM = _load("claim")
 SETTLE = _load("settle")
+
+SCRIPTS = (
+    REGISTER,
+    RENEW,
+    LEAVE,
+    REAP,
+    SEAT,
+    VACATE,
+    PRESENCE,
+    LOAD,
+    COMMIT,
+    RESTORE_SEATS,
+    RESTORE_CALL,
+    SEND,
+    DEADLINES,
+    CLAIM,
+    SETTLE,
+)

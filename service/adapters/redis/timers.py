@@ -133,6 +133,9 @@ class RedisTimers(Restoration):
             if call_id not in self._mine:
                 again_s = self._clock.now() + RETRY_S
                 self._mine[call_id] = _Deadline(again_s, self._clock.call_at(again_s, lambda: self._ring(call_id)))
+        else:
+            if call_id not in self._mine:
+                self._write(call_id, None)
 
     async def _sweep(self) -> None:
         while True:
