@@ -47,6 +47,7 @@ export type ErrorCode =
   | "call_not_found"
   | "receiver_not_found"
   | "backlog_full"
+  | "unavailable"
   | "internal";
 
 /** Why a call ended; a closed set. */

@@ -82,10 +82,12 @@ def _split(hosts: str) -> list[SplitResult]:
 
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:
+    stands = False
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await connection.connect()  # type: ignore[no-untyped-call] # redis-py
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
+        stands = True
+    finally:
+        if not stands:
+            await connection.disconnect(nowait=True)
     return connection
