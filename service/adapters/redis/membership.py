@@ -68,7 +68,7 @@ class Membership:
         self._everything = self._forgotten = False  # what is still to be written since the lease was taken
         self._loop = asyncio.get_running_loop()
         self._is_open = False
-        self._closed_at_s = self._loop.time()
+        self._closed_at_s = self._opened_at_s = self._loop.time()
         self._waiting: set[asyncio.Future[None]] = set()
         self._awake = asyncio.Event()
         self.restoration: list[Restoration] = []
@@ -83,6 +83,11 @@ class Membership:
     def is_open(self) -> bool:
         """Whether Redis can be asked now."""
         return self._is_open
+
+    @property
+    def open_for_s(self) -> float:
+        """How long it could be asked without a break until now."""
+        return self._loop.time() - self._opened_at_s if self._is_open else 0.0
 
     def start(self) -> None:
         """Become a member as soon as Redis can be reached, and stay one."""
@@ -145,6 +150,7 @@ class Membership:
 
     def _open(self) -> None:
         self._is_open = True
+        self._opened_at_s = self._loop.time()
         self._awake.clear()
         self._watch.redis_reached()
         for waiting in self._waiting:
@@ -190,7 +196,7 @@ class Membership:
         await self._link.load()
         asked_s = self._clock.now()
         epoch, is_new_inbox, time_us, born, server = await self.command(REGISTER, self._lease_ms, secrets.token_hex(8))
-        self.time.measured(int(time_us), (asked_s + self._clock.now()) / 2)
+        self.time.measured(int(time_us), asked_s, self._clock.now())
         if epoch == b"0":
             await asyncio.sleep(BEING_REAPED_S)
             return False
@@ -216,7 +222,7 @@ class Membership:
             self._close()
             return
         time_us, living, *over = rest
-        self.time.measured(int(time_us), (asked_s + self._clock.now()) / 2)
+        self.time.measured(int(time_us), asked_s, self._clock.now())
         self._watch.nodes_living(living)
         self.on_expired({node.decode(): float(end) for node, end in zip(over[::2], over[1::2], strict=True)})
 

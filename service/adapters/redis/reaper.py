@@ -17,6 +17,9 @@ from service.adapters.redis.watch import RedisWatch
 from service.domain.ids import SessionId, UserId
 from service.ports import OutOfReachError
 
+SETTLING_S = 3.0
+"""How long after its own return to Redis a node leaves the others the time to return, too."""
+
 CLAIM_MS = 10_000
 SESSIONS_AT_ONCE = 50
 
@@ -45,6 +48,8 @@ class Reaper:
     def _look(self, ends: dict[str, float]) -> None:
         dead = [node for node, end in ends.items() if end == 0 or self._suspects.get(node) == end]
         self._suspects = ends
+        if self._membership.open_for_s < SETTLING_S:
+            return
         if dead and self._on_lost is not None and (self._at_work is None or self._at_work.done()):
             self._at_work = self._spawn("clear up after dead nodes", self._clear_up(dead, self._on_lost))
 
@@ -56,13 +61,21 @@ class Reaper:
             _log.info("clearing up waits until Redis is back")
 
     async def _clear_up_after(self, node: str, on_lost: OnLost) -> None:
+        before: set[bytes] = set()
         while True:
             owned = await self._membership.command(REAP, node, CLAIM_MS, SESSIONS_AT_ONCE)
-            if not owned:
+            pairs = list(zip(owned[::2], owned[1::2], strict=True))[:SESSIONS_AT_ONCE] if owned else []
+            sessions = {session for session, _ in pairs}
+            if not pairs or sessions == before:  # done, not mine, or to be tried again later
                 break
-            pairs = list(zip(owned[::2], owned[1::2], strict=True))[:SESSIONS_AT_ONCE]
-            for session, user in pairs:
-                await on_lost(UserId(user.decode()), SessionId(session.decode()))
-                self._watch.session_reaped()
-        if owned is not None:
-            _log.warning("a node died; its users are offline and its calls dealt with", extra={"node": node})
+            before = sessions
+            await asyncio.wait([self._spawn("lose a session", self._lose(*pair, on_lost)) for pair in pairs])
+        if owned == []:
+            _log.warning("a node died; its users are offline and its calls dealt with")
+
+    async def _lose(self, session: bytes, user: bytes, on_lost: OnLost) -> None:
+        try:
+            await on_lost(UserId(user.decode()), SessionId(session.decode()))
+        except OutOfReachError:
+            return  # it is still there when Redis is back
+        self._watch.session_reaped()

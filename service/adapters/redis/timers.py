@@ -137,6 +137,12 @@ class RedisTimers(Restoration):
             if call_id not in self._mine:
                 self._write(call_id, None)
 
+    async def _wake_overdue(self, call_id: CallId, until_ms: int, on_due: OnDue) -> None:
+        try:
+            await self._wake(call_id, until_ms, on_due)
+        except OutOfReachError:
+            _log.info("an overdue deadline waits until Redis is back")
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
@@ -146,6 +152,6 @@ class RedisTimers(Restoration):
             try:
                 *taken, until_ms = await self._membership.run(CLAIM, CLAIM_MS, OVERDUE_MS, SWEPT_AT_ONCE, "")
                 for call_id in taken:
-                    await self._wake(CallId(call_id.decode()), int(until_ms), on_due)
+                    self._spawn("overdue call", self._wake_overdue(CallId(call_id.decode()), int(until_ms), on_due))
             except OutOfReachError:
-                _log.info("overdue deadlines wait until Redis is back")
+                continue  # as above

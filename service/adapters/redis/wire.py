@@ -92,10 +92,10 @@ class RedisTime:
     def __init__(self) -> None:
         self._ahead_s: float | None = None
 
-    def measured(self, redis_us: int, local_s: float) -> None:
-        """Redis said `redis_us` (microseconds) at `local_s`."""
-        ahead_s = round(redis_us / 1e6 - local_s, 6)
-        if self._ahead_s is None or abs(ahead_s - self._ahead_s) > self.TOLERANCE_S:
+    def measured(self, redis_us: int, asked_s: float, answered_s: float) -> None:
+        """Redis said `redis_us` (microseconds) between these two times. A slow answer says too little."""
+        ahead_s = round(redis_us / 1e6 - (asked_s + answered_s) / 2, 6)
+        if self._ahead_s is None or answered_s - asked_s < self.TOLERANCE_S < abs(ahead_s - self._ahead_s):
             self._ahead_s = ahead_s
 
     @property

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 
 from tests.interop.py_client import PyClient, py_client
 from tests.support.redis import RedisServer, eventually
-from tests.support.server import Server, running_server
+from tests.support.server import START_TIMEOUT_S, Server, free_port, running_server
 
 LASTING = ("signalling:born", "signalling:epoch", "signalling:over:")
 """Keys that outlive users, calls and nodes; those of calls that are over for five seconds."""
@@ -156,6 +158,8 @@ def status_of(url: str) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+    except urllib.error.URLError:
+        return 0
 
 
 async def test_calls_of_one_node_go_on_without_redis(redis: RedisServer, tmp_path: Path) -> None:
@@ -192,3 +196,69 @@ async def test_calls_of_one_node_go_on_without_redis(redis: RedisServer, tmp_pat
         for server in (one, other):
             for line in map(json.loads, server.log.read_text().splitlines()):
                 assert line["level"] != "error", line
+
+
+async def test_a_node_that_was_frozen_beyond_its_lease_comes_back(redis: RedisServer, tmp_path: Path) -> None:
+    patient = {"PING_INTERVAL_S": "25", "PING_TIMEOUT_S": "20"}
+    with two_servers(redis, tmp_path, **patient) as (one, other):
+        alice, bob = PyClient("alice"), PyClient("bob")
+        await alice.connect(one.url, "websocket")
+        await bob.connect(other.url, "websocket")
+        call_id = await call(alice, bob)
+        other.process.send_signal(signal.SIGSTOP)
+        assert await alice.next() == (
+            "call:ended",
+            {"callId": call_id, "by": bob.name, "code": "connection_lost", "reason": "User disconnected"},
+        )
+        other.process.send_signal(signal.SIGCONT)
+        event, ended = await bob.next()
+        assert (event, ended["callId"], ended["code"]) == ("call:ended", call_id, "connection_lost")
+
+        async def seated_again() -> bool:
+            answer = await alice.ask("user:status", {"userId": bob.name})
+            await alice.next()
+            return bool(answer["isOnline"])
+
+        await eventually(seated_again)
+        await call(alice, bob)
+        await negotiate(alice, bob)
+        for client in (alice, bob):
+            await client.close()
+
+
+async def test_a_call_goes_on_while_connections_to_redis_are_killed(redis: RedisServer, tmp_path: Path) -> None:
+    with two_servers(redis, tmp_path) as (one, other):
+        async with (
+            py_client(one.url, "websocket", "alice") as alice,
+            py_client(other.url, "websocket", "bob") as bob,
+            redis.client() as client,
+        ):
+            for _ in range(10):
+                call_id = await call(alice, bob)
+                await client.client_kill_filter(_type="normal", skipme=True)
+                await negotiate(alice, bob)
+                assert (await alice.ask("call:end", {"callId": call_id}))["ok"]
+                for party in (alice, bob):
+                    assert (await party.next())[0] == "call:ended"
+
+
+async def test_a_server_starts_without_redis_and_is_ready_when_it_comes(redis: RedisServer, tmp_path: Path) -> None:
+    redis.kill()
+    port = free_port()
+    environment = {**QUICK, "REDIS_URL": redis.url, "PORT": str(port)}
+
+    def start_late() -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while status_of(f"http://127.0.0.1:{port}/livez") != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert status_of(f"http://127.0.0.1:{port}/readyz") == 503
+        redis.start()
+
+    late = asyncio.create_task(asyncio.to_thread(start_late))
+
+    def serve() -> None:
+        with running_server(tmp_path, **environment):
+            pass
+
+    await asyncio.to_thread(serve)
+    await late

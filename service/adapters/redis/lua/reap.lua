@@ -10,9 +10,10 @@ if holder and holder ~= ME then
 end
 redis.call('SET', claim, ME, 'PX', ARGV[6])
 redis.call('HDEL', P .. 'epochs', node)
+redis.call('DEL', P .. 'inbox:' .. node) -- should it come back, it must ask what became of its calls
 local owned = redis.call('HSCAN', P .. 'own:' .. node, 0, 'COUNT', ARGV[7])[2]
 if #owned == 0 then
-  redis.call('DEL', P .. 'own:' .. node, P .. 'inbox:' .. node, claim)
+  redis.call('DEL', P .. 'own:' .. node, claim)
   redis.call('ZREM', P .. 'nodes', node)
 end
 return owned
