@@ -37,9 +37,13 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, empty, on its port, and wait until it listens."""
-        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+        options = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        if "--sentinel" not in self._arguments:
+            options += ["--save", "", "--appendonly", "no"]
+        file = [argument for argument in self._arguments if argument.endswith(".conf")]
+        others = [argument for argument in self._arguments if argument not in file]
         self._process = subprocess.Popen(
-            [self._program, *options, *self._arguments],
+            [self._program, *file, *options, *others],
             cwd=self._directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

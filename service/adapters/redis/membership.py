@@ -152,6 +152,7 @@ class Membership:
         self._is_open = True
         self._opened_at_s = self._loop.time()
         self._awake.clear()
+        _log.info("this node and the others can reach each other over Redis")
         self._watch.redis_reached()
         for waiting in self._waiting:
             if not waiting.done():
@@ -163,6 +164,7 @@ class Membership:
             self._is_open = False
             self._closed_at_s = self._loop.time()
             self._awake.set()
+            _log.info("Redis is out of reach, or this node's lease is over")
             self._watch.redis_lost()
 
     async def _wait_for_opening(self, at_most_s: float | None) -> bool:
