@@ -63,6 +63,11 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, frozen or not."""
+        return self._process is not None
+
     def freeze(self) -> None:
         """Let it stand still; its connections stay."""
         if self._process is not None:

@@ -121,6 +121,7 @@ class Membership:
                 if since_s > self._closed_at_s + PATIENCE_S or not await self._wait_for_opening(left_s):
                     raise OutOfReachError
                 if self._loop.time() > since_s + LATEST_WRITE_S:
+                    self._close()  # what is now left undone is done when it opens again
                     raise OutOfReachError
             try:
                 return await self.command(script, *arguments, until_s=since_s + LATEST_WRITE_S)

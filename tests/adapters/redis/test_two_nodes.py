@@ -17,7 +17,7 @@ from tests.support.redis import RedisServer, eventually
 from tests.support.server import START_TIMEOUT_S, Server, free_port, running_server
 
 LASTING = ("signalling:born", "signalling:epoch", "signalling:over:")
-"""Keys that outlive users, calls and nodes; those of calls that are over for five seconds."""
+"""Keys that outlive users, calls and nodes; those of calls that are over for a minute."""
 
 QUICK = {"PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1", "NODE_LEASE_S": "1", "SHUTDOWN_TIMEOUT_S": "3"}
 

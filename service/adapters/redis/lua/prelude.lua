@@ -6,12 +6,12 @@
 --   user:<user>    hash: "s:<session>" -> node, "c" -> call id
 --   own:<node>     hash: session -> user, for whoever clears up after the node
 --   call:<call>    hash: v version, d record, t token of the commit, n nodes of its sessions, separated by spaces
---   over:<call>    token of the commit that ended it, for a few seconds
+--   over:<call>    token of the commit that ended it, for a minute: nobody may write it again
 --   inbox:<node>   stream
 --   deadlines      sorted set: call id -> when it is to be woken (ms, Redis time)
 --   reap:<node>    who is clearing up after the node
 local P, ME, EPOCH, NOT_AFTER = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local INBOX_ENTRIES, OVER_MS = 10000, 5000
+local INBOX_ENTRIES, OVER_MS = 10000, 60000
 
 local function now_ms()
   local time = redis.call('TIME')

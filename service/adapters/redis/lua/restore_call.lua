@@ -10,7 +10,7 @@ if stored[1] then
     return {'theirs', stored[2]}
   end
 else
-  if may_be_missing ~= '1' then return {'over'} end
+  if may_be_missing ~= '1' or redis.call('EXISTS', P .. 'over:' .. id) == 1 then return {'over'} end
   for _, user in ipairs({caller, callee}) do
     if call_of(user) then return {'over'} end -- engaged in another meanwhile
   end
