@@ -70,10 +70,10 @@ class Cluster(Restoration):
             spawn=spawn,
             watch=watch,
         )
-        self._reaper = Reaper(self.membership, spawn, watch)
+        self._reaper = Reaper(self.membership, self.directory.copies, spawn, watch)
         self._outlet: Outlet | None = None
         self._on_returned: Callable[[], Awaitable[None]] | None = None
-        self.membership.restoration = [self.directory, self.timers, self]
+        self.membership.restoration = [self.directory, self.timers, self._reaper, self]
         self.directory.on_over = self._tell_over
 
     def attach(

@@ -57,6 +57,7 @@ class Membership:
         self.prefix = prefix
         self.time = RedisTime()
         self._link = link
+        self.lease_s = lease_s
         self._lease_ms = round(lease_s * 1000)
         self._renew_every_s = lease_s / RENEWALS_PER_LEASE
         self._clock = clock

@@ -4,15 +4,19 @@ A lease that is over is looked at twice, one renewal apart, with the same end: a
 leases at once, and the living renew theirs in between. One node at a time clears up after a dead one; if it dies
 too, another one goes on with what is left. Each session is handed to call control as lost, which the preconditions
 of its commits let happen once.
+
+Redis may have forgotten a node that died while Redis was away, too. So once the others have had the time to write
+themselves again, each node looks through its calls for sessions of nodes that nobody knows.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from service.adapters.redis.copies import Copies
 from service.adapters.redis.link import Spawn
-from service.adapters.redis.membership import Membership
-from service.adapters.redis.scripts import REAP
+from service.adapters.redis.membership import Membership, Restoration
+from service.adapters.redis.scripts import NODES, REAP
 from service.adapters.redis.watch import RedisWatch
 from service.domain.ids import SessionId, UserId
 from service.ports import OutOfReachError
@@ -29,11 +33,12 @@ OnLost = Callable[[UserId, SessionId], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
-class Reaper:
+class Reaper(Restoration):
     """Looks after the other nodes' leases."""
 
-    def __init__(self, membership: Membership, spawn: Spawn, watch: RedisWatch) -> None:
+    def __init__(self, membership: Membership, copies: Copies, spawn: Spawn, watch: RedisWatch) -> None:
         self._membership = membership
+        self._copies = copies
         self._spawn = spawn
         self._watch = watch
         self._on_lost: OnLost | None = None
@@ -44,6 +49,24 @@ class Reaper:
     def attach(self, on_lost: OnLost) -> None:
         """Name what is done with sessions of dead nodes. Nothing is cleared up before."""
         self._on_lost = on_lost
+
+    def returned(self, *, everything: bool) -> None:
+        """See `Restoration.returned`."""
+        if everything and self._on_lost is not None:
+            self._spawn("look for sessions of forgotten nodes", self._look_for_forgotten(self._on_lost))
+
+    async def _look_for_forgotten(self, on_lost: OnLost) -> None:
+        await asyncio.sleep(self._membership.lease_s + SETTLING_S)
+        try:
+            known = {node.decode() for node in await self._membership.run(NODES)}
+            for copy in self._copies:
+                for party in (copy.call.caller, copy.call.callee):
+                    for session in party.sessions:
+                        if copy.routes.get(session, self._membership.node) not in known:
+                            await on_lost(party.user, session)
+                            self._watch.session_reaped()
+        except OutOfReachError:
+            return  # Redis is away again, and this is done after its return
 
     def _look(self, ends: dict[str, float]) -> None:
         dead = [node for node, end in ends.items() if end == 0 or self._suspects.get(node) == end]

@@ -25,6 +25,7 @@ REGISTER = _load("register")
 RENEW = _load("renew")
 LEAVE = _load("leave")
 REAP = _load("reap")
+NODES = _load("nodes")
 SEAT = _load("seat")
 VACATE = _load("vacate")
 PRESENCE = _load("presence")
@@ -42,6 +43,7 @@ SCRIPTS = (
     RENEW,
     LEAVE,
     REAP,
+    NODES,
     SEAT,
     VACATE,
     PRESENCE,

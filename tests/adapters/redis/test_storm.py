@@ -9,7 +9,7 @@ import pytest
 
 from service.control.session import Session
 from service.domain.call import Policy
-from service.domain.effects import Incoming
+from service.domain.effects import Ended, Incoming
 from service.domain.events import Accept, Candidate, HangUp, Media, Offer
 from service.domain.ids import CallId, UserId
 from service.domain.requests import InCall, Initiate, Relay
@@ -38,7 +38,8 @@ class Person:
             with suppress(SignallingError):
                 await self._talk(node, session)
             del node.heard[session.id]
-            await node.control.left(session, goodbye=self._chance.random() < 0.5)
+            if node in self._nodes:  # else it died
+                await node.control.left(session, goodbye=self._chance.random() < 0.5)
 
     async def _joined(self, node: Node, number: int) -> Session:
         while True:
@@ -121,15 +122,53 @@ async def test_nothing_is_left_behind(redis: RedisServer, kinds: tuple[str, ...]
         await until(lambda: all(node.member.cluster.is_ready for node in nodes))
         assert sum(person.reached for person in people) > 0
 
-        async def nothing_left() -> bool:
-            async with redis.client() as client:
-                return not [key for key in await client.keys("test:*") if not str(key).startswith(LEFT)]
+        await nothing_is_left(redis, nodes)
 
-        try:
-            await eventually(nothing_left)
-        except TimeoutError:
-            async with redis.client() as client:
-                left = [key for key in await client.keys("test:*") if not str(key).startswith(LEFT)]
-            pytest.fail(f"left behind: {left}")
-        await until(lambda: not any(node.live_calls() for node in nodes))
-        assert [node.member.directory.users_online() for node in nodes] == [0, 0, 0]
+
+async def nothing_is_left(redis: RedisServer, nodes: list[Node]) -> None:
+    """Wait until there is no user, no call and no deadline, in Redis and on the nodes."""
+
+    async def left() -> list[str]:
+        async with redis.client() as client:
+            return [str(key) for key in await client.keys("test:*") if not str(key).startswith(LEFT)]
+
+    async def nothing_left() -> bool:
+        return await left() == []
+
+    try:
+        await eventually(nothing_left)
+    except TimeoutError:
+        pytest.fail(f"left behind: {await left()}")
+    await until(lambda: not any(node.live_calls() for node in nodes))
+    assert {node.member.directory.users_online() for node in nodes} == {0}
+
+
+@pytest.mark.parametrize("grace_s", [0.0, 0.3])
+async def test_nothing_is_left_behind_of_nodes_that_die(redis: RedisServer, grace_s: float) -> None:
+    chance = random.Random(grace_s)
+    policy = Policy(ring_timeout_s=60.0, reconnect_grace_s=grace_s)
+    async with members(redis.url, 4, lease_s=1.0) as homes:
+        nodes = [Node(member, number, policy) for number, member in enumerate(homes)]
+        dead = nodes[:2]
+        people = [Person(f"user{number}", nodes, random.Random(chance.random())) for number in range(USERS)]
+
+        residents = [await node.join(f"resident{number}", "1") for number, node in enumerate(nodes)]
+        gone, here = residents[0], residents[3]
+        assert gone.user is not None
+        await nodes[3].control.handle(here, Initiate(gone.user, Media.AUDIO))
+        home = nodes[3]
+
+        async def die() -> None:
+            for node in dead:
+                await asyncio.sleep(0.3)
+                nodes.remove(node)
+                await node.member.die()
+
+        await asyncio.gather(die(), *(person.live() for person in people))
+        await until(lambda: any(isinstance(effect, Ended) for effect in home.heard[here.id]))
+        for node, resident in zip(nodes, residents[2:], strict=True):
+            await node.control.left(resident, goodbye=True)
+        await nothing_is_left(redis, nodes)
+        assert sum(node.member.tally.reaped for node in nodes) >= len(dead)
+        async with redis.client() as client:
+            assert sorted(await client.zrange("test:nodes", 0, -1)) == sorted(node.member.name for node in nodes)

@@ -16,6 +16,9 @@ from tests.interop.py_client import PyClient, py_client
 from tests.support.redis import RedisServer, eventually
 from tests.support.server import START_TIMEOUT_S, Server, free_port, running_server
 
+BOUND_S = 2.0
+"""Far more than a client may wait on Redis, far less than for ever."""
+
 LASTING = ("signalling:born", "signalling:epoch", "signalling:over:")
 """Keys that outlive users, calls and nodes; those of calls that are over for a minute."""
 
@@ -262,3 +265,75 @@ async def test_a_server_starts_without_redis_and_is_ready_when_it_comes(redis: R
 
     await asyncio.to_thread(serve)
     await late
+
+
+async def settled(*servers: Server) -> None:
+    """Wait until all of them are ready."""
+
+    async def ready() -> bool:
+        return all(readiness(server) == (200, 200) for server in servers)
+
+    await eventually(ready)
+
+
+@pytest.mark.parametrize("fault", ["restart", "freeze"])
+async def test_a_call_between_nodes_goes_on_after_an_outage(redis: RedisServer, tmp_path: Path, fault: str) -> None:
+    with two_servers(redis, tmp_path) as (one, other):
+        async with py_client(one.url, "websocket", "alice") as alice, py_client(other.url, "websocket", "bob") as bob:
+            call_id = await call(alice, bob)
+            if fault == "restart":
+                redis.kill()
+            else:
+                redis.freeze()
+            async with asyncio.timeout(BOUND_S):
+                candidate = {"candidate": {"n": 0}, "from": alice.name, "to": bob.name}
+                answer = await alice.ask("ice:candidate", candidate)
+            assert answer["error"]["code"] == "receiver_not_found"
+            assert (await alice.next())[0] == "error"
+            assert [status_of(f"{server.url}/livez") for server in (one, other)] == [200, 200]
+            if fault == "restart":
+                redis.start()
+            else:
+                redis.thaw()
+            await settled(one, other)
+            await negotiate(alice, bob)
+            assert (await bob.ask("call:end", {"callId": call_id}))["ok"]
+            for party in (alice, bob):
+                assert (await party.next())[0] == "call:ended"
+
+
+async def test_a_party_that_is_lost_during_an_outage_is_missed_after_it(redis: RedisServer, tmp_path: Path) -> None:
+    with two_servers(redis, tmp_path) as (one, other):
+        async with py_client(one.url, "websocket", "alice") as alice:
+            bob = PyClient("bob")
+            await bob.connect(other.url, "websocket")
+            call_id = await call(alice, bob)
+            redis.kill()
+            await bob.close()
+            redis.start()
+            event, ended = await alice.next()
+            assert (event, ended["callId"], ended["code"]) == ("call:ended", call_id, "connection_lost")
+
+
+@pytest.mark.parametrize("fault", ["restart", "freeze"])
+async def test_a_node_that_dies_while_redis_is_away_is_missed_after_it(
+    redis: RedisServer, tmp_path: Path, fault: str
+) -> None:
+    with two_servers(redis, tmp_path) as (one, other):
+        async with py_client(one.url, "websocket", "alice") as alice:
+            bob = PyClient("bob")
+            await bob.connect(other.url, "websocket")
+            call_id = await call(alice, bob)
+            if fault == "restart":
+                redis.kill()
+            else:
+                redis.freeze()
+            other.process.kill()
+            other.process.wait()
+            if fault == "restart":
+                redis.start()
+            else:
+                redis.thaw()
+            event, ended = await alice.next()
+            assert (event, ended["callId"], ended["code"]) == ("call:ended", call_id, "connection_lost")
+            await bob.close()
