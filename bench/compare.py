@@ -15,11 +15,14 @@ import uvloop
 from bench.figures import compare, table
 from bench.load.call import EVENTS_A_CALL
 from bench.load.client import LoadError
-from bench.measure import FURTHER, Load, Peer, Turn, node, ours, saturation, turn
+from bench.measure import FURTHER, SATURATION, Load, Peer, Turn, node, ours, saturation, turn
 from bench.server import raise_file_limit
 
 BUSY = 0.9
 """Above this share of a core the generator may have been what was measured."""
+
+SATURATED = 0.9
+"""Below this share of a core it was not the server that was measured at saturation."""
 
 REACHED = 0.95
 """Below this share of a rate that was asked for, it was not carried. Random arrivals make up for the rest."""
@@ -27,7 +30,7 @@ REACHED = 0.95
 SPARE_FILES = 500
 """What servers and clients open besides the idle connections."""
 
-QUICK = Load(calls=300, pairs=8, connections=200, warm_calls=300, many=400, among_s=0.5, storm=100)
+QUICK = Load(calls=300, pairs=8, connections=200, warm_calls=300, few=20, many=400, among_s=0.5, storm=100)
 
 Rates = Mapping[str, float]
 """Calls a second, by what they are called."""
@@ -63,6 +66,11 @@ def report(load: Load, rates: Rates, turns: Mapping[str, Sequence[Turn]]) -> str
         for name, reached in medians[f"calls a second {rate}"].items():
             if reached < asked * REACHED:
                 lines.append(f"{name} did not carry that: {reached:.0f}, and its latencies are those of an overload")
+    lines += [
+        f"{name} was not saturated ({cores:.2f} of a core): its limit is the generator's, or other work of the machine"
+        for name, cores in medians[SATURATION].items()
+        if cores < SATURATED
+    ]
     for name, each in turns.items():
         lines += _business(name, each)
     return "\n".join(lines)
@@ -105,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pairs", type=int, default=32, help="that call")
     add("--connections", type=int, default=2000, help="idle ones, for their memory")
     add("--warm-calls", type=int, default=1000, help="before anything is measured")
+    add("--few", type=int, default=100, help="open connections, to compare with many")
     add("--many", type=int, default=20_000, help="open connections, for the cost of a call among them (0: none)")
     add("--among-s", type=float, default=25.0, help="seconds of calls among them")
     add("--storm", type=int, default=2000, help="clients that come back at once (0: none)")

@@ -17,6 +17,7 @@ from observability.catalogue import (
     EVENT_LOOP_STALLS,
     OBSERVER_FAILURES,
     OLDEST_CALL,
+    OUTBOUND_DROPPED,
     PROBE_LAST_SUCCESS,
     READY,
     TRACE_SPANS,
@@ -35,6 +36,7 @@ STALLS_IN_5M = 3
 FEWEST_CONNECTIONS = 50
 FEWEST_CALLS = 20
 FEWEST_LOST = 100
+FEWEST_DROPPED = 20
 LONGEST_CALL_S = 12 * 3600
 QUARTER_HOUR = Window("15m", 900)
 TEN_MINUTES = Window("10m", 600)
@@ -217,6 +219,21 @@ def _storm() -> Alert:
     )
 
 
+def _drops() -> Alert:
+    dropped = increase(OUTBOUND_DROPPED, "job", "instance", window="10m", scope=ANYWHERE, reason="slow_consumer")
+    return Alert(
+        "OutboundDrops",
+        TICKET,
+        f"{dropped} >= {FEWEST_DROPPED}",
+        "5m",
+        "Clients of {{ $labels.instance }} do not read what they are sent",
+        "{{ $labels.instance }} gave up {{ $value | humanize }} messages in ten minutes, because their clients read "
+        "too slowly; each such client was disconnected. Is the network before the node full, or one client release "
+        "broken?",
+        CONNECTIONS_BOARD,
+    )
+
+
 def _exceptions() -> Alert:
     by = "sum by (job, event, error_type)"
     counter = _name(EVENT_EXCEPTIONS)
@@ -352,6 +369,7 @@ ALERTS: tuple[Alert, ...] = (
     _no_calls(),
     *_slow(),
     _storm(),
+    _drops(),
     _exceptions(),
     *_leak(),
     *_resources(),

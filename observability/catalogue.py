@@ -149,9 +149,10 @@ CONNECTIONS = _gauge("connections", "1", "Open Socket.IO connections, by their t
 CONNECTS = _counter(
     "connects_total",
     "Connections that were tried, by how it went: `ok`, `refused` by authentication, `malformed` before CONNECT, or "
-    "`abandoned` without CONNECT.",
+    "`abandoned` without CONNECT; or turned away for a limit: `rate_limited`, `too_many_connections` of one address, "
+    "`server_full`.",
     transport=TRANSPORTS,
-    result=("ok", "refused", "malformed", "abandoned"),
+    result=("ok", "refused", "malformed", "abandoned", "rate_limited", "too_many_connections", "server_full"),
 )
 CONNECT_DURATION = _histogram(
     "connect_duration_seconds",
@@ -162,7 +163,16 @@ CONNECT_DURATION = _histogram(
 DISCONNECTS = _counter(
     "disconnects_total",
     "Connections that ended, by why.",
-    reason=("goodbye", "transport_lost", "ping_timeout", "dismissed", "protocol_error", "shutdown"),
+    reason=(
+        "goodbye",
+        "transport_lost",
+        "ping_timeout",
+        "dismissed",
+        "protocol_error",
+        "slow_consumer",
+        "idle",
+        "shutdown",
+    ),
 )
 CONNECTION_DURATION = _histogram("connection_duration_seconds", "How long connections lasted.", LONG_BUCKETS_S)
 RESUMES = _counter(
@@ -185,6 +195,16 @@ DIRECTIONS = ("in", "out")
 MESSAGES = _counter("messages_total", "Socket.IO events and acknowledgements.", direction=DIRECTIONS)
 MESSAGE_BYTES = _counter("message_bytes_total", "Their size, without framing.", direction=DIRECTIONS)
 MESSAGE_SIZE = _histogram("message_size_bytes", "The size of each.", SIZE_BUCKETS_BYTES, direction=DIRECTIONS)
+
+OUTBOUND_BUFFER = _gauge(
+    "outbound_buffer_bytes", "bytes", "What waits in the server for the client that reads most slowly."
+)
+OUTBOUND_DROPPED = _counter(
+    "outbound_dropped_total",
+    "Messages that did not reach their client: it read too slowly (`slow_consumer`), or was gone before it had "
+    "fetched them (`unfetched`, on polling).",
+    reason=("slow_consumer", "unfetched"),
+)
 
 # --- handlers ---
 
@@ -301,6 +321,8 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         MESSAGES,
         MESSAGE_BYTES,
         MESSAGE_SIZE,
+        OUTBOUND_BUFFER,
+        OUTBOUND_DROPPED,
     ),
     "Handlers": (
         EVENTS_TOTAL,

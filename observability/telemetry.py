@@ -79,12 +79,14 @@ class Telemetry:
         is_draining: Callable[[], bool],
         users_online: Callable[[], int],
         events_in_progress: Callable[[], int],
+        outbound_buffer_bytes: Callable[[], int],
     ) -> None:
         """Look these up at each scrape, from the scrape's thread."""
         self._look_up(c.READY, is_ready)
         self._look_up(c.DRAINING, is_draining)
         self._look_up(c.USERS_ONLINE, users_online)
         self._look_up(c.EVENTS_IN_PROGRESS, events_in_progress)
+        self._look_up(c.OUTBOUND_BUFFER, outbound_buffer_bytes)
 
     def flush_log(self) -> None:
         """Write now what would be written a moment later."""

@@ -1,11 +1,16 @@
 """The composition root: the only module that names concrete classes and puts them together."""
 
 import asyncio
+import gc
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from observability.telemetry import Telemetry, TelemetryOptions
+from service.adapters.http_authoriser.authoriser import HttpAuthoriser, Rules
+from service.adapters.jwt.authenticator import Claims, JwtAuthenticator
+from service.adapters.jwt.keys import RemoteKeys
 from service.adapters.memory.authenticator import OpenAuthenticator
 from service.adapters.memory.clock import LoopClock
 from service.adapters.memory.directory import MemoryDirectory
@@ -14,12 +19,13 @@ from service.adapters.memory.timers import MemoryTimers
 from service.adapters.redis.address import RedisUrlError
 from service.adapters.redis.cluster import Cluster, RedisOptions
 from service.adapters.redis.watch import RedisWatch
-from service.config import ConfigError, Settings
+from service.config import ConfigError, Settings, rate_of, split
 from service.control.control import CallControl
 from service.control.session import Session
 from service.domain.call import Policy
+from service.domain.ice import IceServers
 from service.domain.ids import CallId, SessionId, UserId
-from service.ports import Clock, Directory, Identity, Observer, Router, Timers
+from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, Router, Timers
 from service.supervisor import Supervisor
 from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
@@ -27,7 +33,11 @@ from service.transport.engine.connection import EngineOptions
 from service.transport.engine.session import Heartbeat
 from service.transport.gateway import Gateway
 from service.transport.server import listen, serve
-from service.transport.tls import ReloadingContext
+from service.transport.tls import CertificateError, ReloadingContext
+
+GC_THRESHOLDS = (20_000, 20, 100)
+"""When the collector looks for cycles (`gc.set_threshold`). There are next to none, and looking for them as often as
+Python does by default took a quarter of the CPU of an observed call."""
 
 
 class Node(NamedTuple):
@@ -73,10 +83,12 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         observer=observer,
         new_call_id=new_call_id,
         policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
+        authoriser=_authoriser(settings, clock),
+        hide_presence=settings.hide_presence,
     )
     gateway = Gateway(
         control=control,
-        authenticator=OpenAuthenticator(),
+        authenticator=_authenticator(settings, clock),
         observer=observer,
         supervisor=supervisor,
         clock=clock,
@@ -144,6 +156,61 @@ class ClusterHealth(Health):
         self._serving = serving
 
 
+def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
+    if not settings.can_authenticate:
+        return OpenAuthenticator()
+    return JwtAuthenticator(
+        secrets=split(settings.auth_jwt_secrets),
+        keys=RemoteKeys(settings.auth_jwks_url, clock.now) if settings.auth_jwks_url else None,
+        claims=Claims(
+            issuer=settings.auth_issuer or None,
+            audience=settings.auth_audience or None,
+            leeway_s=settings.auth_leeway_s,
+            user=settings.auth_user_claim,
+        ),
+        required=settings.auth_required is not False,
+    )
+
+
+def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
+    if not settings.authorize_url:
+        return Authoriser()
+    rules = Rules(
+        timeout_s=settings.authorize_timeout_s,
+        cache_s=settings.authorize_cache_s,
+        allow_on_failure=settings.authorize_on_failure == "allow",
+    )
+    return HttpAuthoriser(url=settings.authorize_url, secret=settings.authorize_secret, rules=rules, now=clock.now)
+
+
+def ice_servers(settings: Settings) -> IceServers:
+    """The STUN and TURN servers of these settings."""
+    return IceServers(
+        stun_urls=split(settings.stun_urls),
+        turn_urls=split(settings.turn_urls),
+        turn_secret=next(iter(split(settings.turn_secret)), ""),
+        turn_ttl_s=settings.turn_ttl_s,
+    )
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What is fine for development and not for production, a line each."""
+    found = []
+    if not settings.can_authenticate:
+        found.append("Anybody may join as anybody: set AUTH_JWT_SECRETS or AUTH_JWKS_URL")
+    elif settings.auth_required is False:
+        found.append("Whoever sends no token may join as anybody: AUTH_REQUIRED=false")
+    if _is_in_the_clear(settings.auth_jwks_url):
+        found.append("Whoever can change traffic to the issuer can log in as anybody: AUTH_JWKS_URL without https")
+    if _is_in_the_clear(settings.authorize_url):
+        found.append("Whoever can change traffic to the backend says who may call: AUTHORIZE_URL without https")
+    return tuple(found)
+
+
+def _is_in_the_clear(url: str) -> bool:
+    return url.startswith("http://") and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1")
+
+
 async def run(settings: Settings) -> None:
     """Serve with these settings until told to stop.
 
@@ -162,10 +229,13 @@ async def run(settings: Settings) -> None:
         is_draining=lambda: node.health.draining,
         users_online=node.directory.users_online,
         events_in_progress=lambda: node.gateway.events_in_progress,
+        outbound_buffer_bytes=node.transport.engine.most_waiting_bytes,
     )
     _announce(settings)
     if node.cluster is not None:
         node.cluster.start()
+    gc.freeze()  # what is here now stays
+    gc.set_threshold(*GC_THRESHOLDS)
     await serve(
         node.transport,
         listener,
@@ -193,8 +263,10 @@ def _end_calls(node: Node, settings: Settings) -> Callable[[], Awaitable[None]]:
 
 
 def _tls(settings: Settings) -> ReloadingContext | None:
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
+    if settings.tls_cert_file is None and settings.tls_key_file is None:
         return None
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        raise CertificateError("one of them is not set")
     return ReloadingContext(settings.tls_cert_file, settings.tls_key_file)
 
 
@@ -211,7 +283,7 @@ def _transport_options(settings: Settings) -> TransportOptions:
         admission=AdmissionLimits(
             connections=settings.max_connections,
             connections_per_address=settings.max_connections_per_address,
-            connects=settings.limit_connects,
+            connects=rate_of(settings.limit_connects),
         ),
         trusted_proxies=settings.trusted_proxies,
         join_timeout_s=settings.join_timeout_s,
@@ -237,4 +309,5 @@ def _announce(settings: Settings) -> None:
         lines.append(f"Metrics on     http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     if settings.demo_page:
         lines.append(f"Demo page:     {site}/  (open it in two tabs)")
+    lines += [f"Warning:       {warning}" for warning in warnings(settings)]
     print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it

@@ -7,9 +7,10 @@ Settings come from the environment and from a file `.env` in the working directo
 import enum
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.domain.budget import UNLIMITED, Rate
@@ -36,27 +37,21 @@ class Unit(enum.StrEnum):
     PROXIES = "proxies"
 
 
-def _rate(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.strip() == "0":
-        return UNLIMITED
-    found = _RATE.fullmatch(value.strip())
-    if found is None or found[2] == "0":
-        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
-    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
+MIN_SECRET_BYTES = 32
+"""As long as what HMAC-SHA256 gives (RFC 7518, section 3.2). Shorter ones can be found by trying."""
+
+_ICE_HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(\?transport=(udp|tcp))?"
+"""What stands after the scheme of a STUN or TURN URL (RFC 7064, RFC 7065)."""
 
 
-Limit = Annotated[Rate, BeforeValidator(_rate)]
-"""A setting of the form `30/1s`."""
-
-
-def _setting(default: object, description: str, example: str, *, unit: Unit | None = None, **limits: float) -> Any:  # noqa: ANN401 - pydantic's own form of a field
+def _setting(
+    default: object, description: str, example: str, *, unit: Unit | None = None, secret: bool = False, **limits: float
+) -> Any:  # noqa: ANN401 - pydantic's own form of a field
     extra: dict[str, Any] = {"example": example}
     if unit is not None:
         extra["unit"] = unit.value
     numbers: dict[str, Any] = dict(limits)
-    return Field(default=default, description=description, json_schema_extra=extra, **numbers)
+    return Field(default=default, description=description, json_schema_extra=extra, repr=not secret, **numbers)
 
 
 class Settings(BaseSettings):
@@ -73,6 +68,106 @@ class Settings(BaseSettings):
         "The origin of the web client, or several separated by commas, for CORS. `*` lets every site connect: fine for "
         "development, not for production.",
         "https://app.example.com",
+    )
+    auth_required: bool | None = _setting(
+        None,
+        "Whether a socket needs a token. Not set: as soon as there is a secret or a key set to check it with. With "
+        "`false` a token is checked where one is sent, and whoever sends none may join as anybody: for the time in "
+        "which clients learn to send one. With `true` and nothing to check with, the server does not start.",
+        "false",
+    )
+    auth_jwt_secrets: str = _setting(
+        "",
+        "The secret that tokens are signed with (HS256), or several separated by commas, all of them good: the old "
+        "and the new one during a rotation. At least 32 bytes each.",
+        "replace-me-with-what-openssl-rand-hex-32-gives",
+        secret=True,
+    )
+    auth_jwks_url: str = _setting(
+        "",
+        "Where the issuer of tokens publishes its public keys as a JWK Set (RS256, ES256, EdDSA). Fetched when a key "
+        "is missing and every ten minutes while tokens come; keys that are known stay in use when it cannot be.",
+        "https://login.example.com/.well-known/jwks.json",
+    )
+    auth_issuer: str = _setting(
+        "", "What `iss` of a token must be. Empty: anything. Set it.", "https://login.example.com"
+    )
+    auth_audience: str = _setting(
+        "",
+        "What `aud` of a token must be or contain. Empty: tokens must have none. Set it, so that a token for another "
+        "of your services is no good here.",
+        "signalling",
+    )
+    auth_user_claim: str = _setting("sub", "The claim of a token that holds the user id.", "sub")
+    auth_leeway_s: float = _setting(
+        30.0,
+        "How far the clocks of the issuer and of this server may differ: added to the end of a token and taken from "
+        "its beginning.",
+        "30",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=300,
+    )
+    authorize_url: str = _setting(
+        "",
+        "Where your backend says whether one user may call another: asked before every call, signed with "
+        "`AUTHORIZE_SECRET`. Empty: everybody may call everybody.",
+        "https://backend.example.com/may-call",
+    )
+    authorize_secret: str = _setting(
+        "",
+        "The secret that requests to `AUTHORIZE_URL` are signed with (HMAC-SHA256), at least 32 bytes.",
+        "and-replace-me-with-what-openssl-rand-hex-32-gives",
+        secret=True,
+    )
+    authorize_timeout_s: float = _setting(
+        1.0, "How long the backend has for its answer. The caller waits.", "1", unit=Unit.SECONDS, ge=0.05, le=10
+    )
+    authorize_cache_s: float = _setting(
+        10.0,
+        "How long an answer of the backend is good for. A user who has been blocked can call for as long. 0: every "
+        "call asks.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
+    )
+    authorize_on_failure: Literal["allow", "deny"] = _setting(
+        "deny", "What happens to calls while the backend gives no answer: `allow` or `deny`.", "allow"
+    )
+    hide_presence: bool = _setting(
+        False,
+        "Whether users look offline to those who may not call them, in `user:status` and in the answer to a call, "
+        "and to sockets that have not joined.",
+        "true",
+    )
+    stun_urls: str = _setting(
+        "",
+        "The STUN servers that clients are told of, separated by commas. Empty: none, and only clients in one network "
+        "find each other, unless there is a TURN server, which is one too.",
+        "stun:stun.example.com:3478",
+    )
+    turn_urls: str = _setting(
+        "",
+        "The TURN servers that clients are told of, separated by commas. With authentication on, only users with a "
+        "token are.",
+        "turn:turn.example.com:3478?transport=udp,turns:turn.example.com:5349?transport=tcp",
+    )
+    turn_secret: str = _setting(
+        "",
+        "The secret that is shared with the TURN servers (`static-auth-secret` of coturn), at least 32 bytes. Of "
+        "several, separated by commas, the first makes passwords; the others are for the TURN servers, which accept "
+        "all of them during a rotation.",
+        "replace-me-too-with-what-openssl-rand-hex-32-gives",
+        secret=True,
+    )
+    turn_ttl_s: int = _setting(
+        600,
+        "How long a password for the TURN servers opens a relay. One that is open stays so after that.",
+        "600",
+        unit=Unit.SECONDS,
+        ge=60,
+        le=86_400,
     )
     ring_timeout_s: float = _setting(
         30.0,
@@ -145,8 +240,8 @@ class Settings(BaseSettings):
         ge=0.1,
         le=300,
     )
-    limit_connects: Limit = _setting(
-        Rate(3000, 10.0),
+    limit_connects: str = _setting(
+        "3000/10s",
         "How many connections one address may open in a time; more are answered 429 with Retry-After. 0 is no limit. "
         "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
         "30/1s",
@@ -204,21 +299,17 @@ class Settings(BaseSettings):
         "The Redis (7 or later) or Valkey (8 or later) that several nodes share their users over. Empty: this node is "
         "alone. `rediss://` for TLS, `redis+sentinel://host:26379,host:26379/service` for Sentinel.",
         "redis://:password@redis:6379/0",
+        secret=True,
     )
     redis_key_prefix: str = _setting(
-        "signalling:",
-        "What all keys in Redis begin with. Nodes with the same prefix share their users; nobody else may use it.",
-        "staging:",
+        "signalling:", "What all keys in Redis begin with. Nodes with the same one share their users.", "staging:"
     )
     node_id: str = _setting(
-        "",
-        "What this node is called in Redis, before some random letters of its own. Only for people who look there.",
-        "eu-west-1a",
+        "", "What this node is called in Redis, before random letters, for people who look there.", "eu-west-1a"
     )
     node_lease_s: float = _setting(
         10.0,
-        "How long after its last sign of life a node is taken for dead. Then its users are offline and its calls end, "
-        "or wait for the party as RECONNECT_GRACE_S says.",
+        "After how long without a sign of life a node is taken for dead, its users for offline, its calls for lost.",
         "10",
         unit=Unit.SECONDS,
         ge=1,
@@ -279,9 +370,9 @@ class Settings(BaseSettings):
     @field_validator("node_id")
     @classmethod
     def _node(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{0,64}", value):
-            raise ValueError("must be at most 64 letters, digits, dots, dashes or underscores")
-        return value
+        if re.fullmatch(r"[A-Za-z0-9_.-]{0,64}", value):
+            return value
+        raise ValueError("must be at most 64 letters, digits, dots, dashes or underscores")
 
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod
@@ -290,16 +381,74 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value
 
-    @model_validator(mode="after")
-    def _both_files(self) -> Self:
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must both be set, or neither")
-        return self
+    @field_validator("auth_jwks_url", "authorize_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if value:
+            _check_url(value)
+        return value
+
+    @field_validator("stun_urls", "turn_urls")
+    @classmethod
+    def _ice_urls(cls, value: str, info: ValidationInfo) -> str:
+        kind = str(info.field_name).removesuffix("_urls")
+        if not all(re.fullmatch(rf"{kind}s?:{_ICE_HOST}", url) for url in split(value)):
+            raise ValueError(f"each URL must be {kind}: or {kind}s:, a host, and at most a port and a transport")
+        return value
+
+    @field_validator("auth_jwt_secrets", "turn_secret", "authorize_secret")
+    @classmethod
+    def _secrets(cls, value: str) -> str:
+        if value and any(len(secret.strip().encode()) < MIN_SECRET_BYTES for secret in value.split(",")):
+            raise ValueError(f"each secret must have at least {MIN_SECRET_BYTES} bytes")
+        return value
+
+    @field_validator("limit_connects")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        rate_of(value)
+        return value
 
     @property
     def client_urls(self) -> tuple[str, ...]:
         """The origins of `CLIENT_URL`, each as a browser sends it."""
         return tuple(origin.strip().rstrip("/") for origin in self.client_url.split(","))
+
+    @property
+    def can_authenticate(self) -> bool:
+        """Whether there is anything to check a token with."""
+        return bool(split(self.auth_jwt_secrets) or self.auth_jwks_url)
+
+
+def split(value: str) -> tuple[str, ...]:
+    """The parts of a setting that takes several, separated by commas."""
+    return tuple(part for part in map(str.strip, value.split(",")) if part)
+
+
+def _check_url(value: str) -> None:
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError("must be a URL") from None
+    if url.scheme not in ("http", "https") or not url.hostname or not value.isascii() or " " in value:
+        raise ValueError("must be a URL that starts with http:// or https://")
+    if url.username is not None or url.fragment:
+        raise ValueError("must be a URL without user name, password and fragment")
+
+
+def rate_of(limit: str) -> Rate:
+    """The rate of a setting such as `30/1s`; `0` is no limit.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if limit.strip() == "0":
+        return UNLIMITED
+    found = _RATE.fullmatch(limit.strip())
+    if found is None or found[2] == "0":
+        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
+    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
 
 
 def _check_origin(origin: str) -> None:
@@ -313,17 +462,32 @@ def load_settings() -> Settings:
     """Read the settings.
 
     Raises:
-        ConfigError: `.env` cannot be read, or a value is unusable; names the variable, the problem and an example.
+        ConfigError: `.env` cannot be read, or a value is unusable, alone or together with others; names the
+            variable, the problem and an example.
     """
     try:
         if ENV_FILE.exists():
             ENV_FILE.read_text(encoding="utf-8")
-        return Settings()
+        settings = Settings()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f".env cannot be read ({reason}); mend it or take it away") from None
     except ValidationError as error:
         raise ConfigError(_first_problem(error)) from None
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.auth_required and not settings.can_authenticate:
+        raise ConfigError(
+            "AUTH_REQUIRED: nobody could connect without anything to check tokens with; set AUTH_JWT_SECRETS or "
+            "AUTH_JWKS_URL as well, or AUTH_REQUIRED=false"
+        )
+    if bool(settings.turn_urls) != bool(settings.turn_secret):
+        raise ConfigError("TURN_URLS and TURN_SECRET: each is of use only with the other; set both or none")
+    if bool(settings.authorize_url) != bool(settings.authorize_secret):
+        raise ConfigError("AUTHORIZE_URL and AUTHORIZE_SECRET: each is of use only with the other; set both or none")
 
 
 def _first_problem(error: ValidationError) -> str:

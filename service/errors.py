@@ -64,6 +64,46 @@ class ReservedEventError(SignallingError):
     advice = "`connect`, `disconnect` and the like are not events; use the client library's own calls."
 
 
+class AuthenticationError(SignallingError):
+    """A socket without a token, where one is required."""
+
+    code = "unauthenticated"
+    message = "Authentication is required"
+    advice = "Send a token in the handshake: `auth: {token}`."
+
+
+class TokenInvalidError(AuthenticationError):
+    """A token that is not accepted. Which of its parts is wrong is not said: its issuer knows what it put in."""
+
+    code = "token_invalid"
+    message = "Token is not valid"
+    advice = "Get a new token from your backend. If that is refused too, the server trusts another issuer or key."
+
+
+class TokenExpiredError(AuthenticationError):
+    """A token that was good until its `exp`."""
+
+    code = "token_expired"
+    message = "Token has expired"
+    advice = "Get a new token from your backend, then connect again."
+
+
+class TokenNotYetValidError(AuthenticationError):
+    """A token whose `nbf` or `iat` lies in the future."""
+
+    code = "token_not_yet_valid"
+    message = "Token is not valid yet"
+    advice = "Wait a little, then connect again. Those who run the servers compare the clocks."
+
+
+class AuthenticationUnavailableError(AuthenticationError):
+    """The token cannot be judged now: the keys of its issuer cannot be fetched."""
+
+    code = "authentication_unavailable"
+    message = "Authentication is not possible at the moment"
+    advice = "Keep the token and connect again later, with a growing and random delay."
+
+
 class NotJoinedError(SignallingError):
     """A call event from a socket that has not joined, or that another socket of its user has replaced."""
 
@@ -104,8 +144,16 @@ class AlreadyInCallError(SignallingError):
     advice = "End the running call first (`call:end`)."
 
 
+class NotAllowedError(SignallingError):
+    """The application does not let the caller call this user."""
+
+    code = "not_allowed"
+    message = "Not allowed to call this user"
+    advice = "Do not retry by yourself. Whether it is allowed is for your backend to say."
+
+
 class UserNotFoundError(SignallingError):
-    """The callee is not online, or does not exist."""
+    """The callee is not online, or does not exist, or, where presence is hidden, may not be called by this user."""
 
     code = "user_not_found"
     message = "User not found"
@@ -172,11 +220,17 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     UserIdRequiredError,
     UnknownEventError,
     ReservedEventError,
+    AuthenticationError,
+    TokenInvalidError,
+    TokenExpiredError,
+    TokenNotYetValidError,
+    AuthenticationUnavailableError,
     NotJoinedError,
     AlreadyJoinedError,
     UnauthorizedError,
     SelfCallError,
     AlreadyInCallError,
+    NotAllowedError,
     UserNotFoundError,
     UserNotAvailableError,
     CallNotFoundError,

@@ -102,6 +102,9 @@ class Directory(Protocol):
     async def presence(self, user: UserId) -> Presence:
         """The user's sessions and live call; of an unknown user an empty presence."""
 
+    def call_at_hand(self, user: UserId) -> Call | None:
+        """The user's live call, where that is known without waiting; None says nothing."""
+
     async def load(self, call_id: CallId) -> Call | None:
         """The live call of this id, None if there is none."""
 
@@ -138,6 +141,9 @@ class Router(Protocol):
     async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
         """Deliver in order; to each session of an effect once. Returns the sessions known to be unreachable."""
 
+    def post(self, effect: Effect) -> bool:
+        """Deliver at once, where that takes no waiting. False if nothing was delivered: `send` may still do it."""
+
     async def dismiss(self, session: SessionId) -> None:
         """Close a session's socket, after the effects sent to it."""
 
@@ -146,22 +152,46 @@ class Router(Protocol):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What is known of a socket's owner. With `user` set, it may join as that user only."""
+    """What is known of a socket's owner. With `user` set, it may join as that user only.
+
+    `expires_at_s` is when its proof runs out, in seconds since the epoch (wall clock); None means never. The
+    leeway for clocks that differ is already in it.
+    """
 
     user: UserId | None = None
+    expires_at_s: float | None = None
 
 
 class Authenticator(Protocol):
     """Decides who may open a socket."""
 
-    async def authenticate(self, credentials: object) -> Identity | None:
-        """Judge what the client sent in the Socket.IO CONNECT packet (`auth`); None refuses the socket."""
+    async def authenticate(self, credentials: object) -> Identity:
+        """Judge what the client sent in the Socket.IO CONNECT packet (`auth`), or to renew it later.
+
+        Raises:
+            AuthenticationError: refused; its class says why, its `code` and `message` are for the client.
+        """
+
+
+# --- Who may call whom -------------------------------------------------------------------------------------
+
+
+class Authoriser:
+    """Decides whether one user may call another now. As it stands everybody may, which is the default.
+
+    It is asked again for every call, so it must be quick, and it must give an answer: what to do when those whom
+    it asks in turn say nothing is its own business.
+    """
+
+    async def may_call(self, caller: UserId, callee: UserId) -> bool:
+        """Whether a call from one to the other may be placed. Whether the callee exists is not asked."""
+        return True
 
 
 # --- Who watches -------------------------------------------------------------------------------------------
 
 
-class EventHandled(NamedTuple):
+class EventHandled(msgspec.Struct, frozen=True, gc=False):
     """One client event has been dealt with. Durations are in seconds.
 
     `event` is a name of the contract, or `_OTHER`; `outcome` is `ok` or the error's code; `error` is set where
@@ -179,7 +209,7 @@ class EventHandled(NamedTuple):
     traceparent: str | None = None
 
 
-class CallStepped(NamedTuple):
+class CallStepped(msgspec.Struct, frozen=True, gc=False):
     """A call has changed, or relayed something. `before` is None for a new call."""
 
     before: Call | None
@@ -251,8 +281,8 @@ class Observer:
     def message_received(self, size_bytes: int) -> None:
         """An event or acknowledgement has come from a client."""
 
-    def messages_dropped(self, count: int) -> None:
-        """Events or acknowledgements will not reach a client that does not read."""
+    def messages_dropped(self, reason: str, count: int) -> None:
+        """Events or acknowledgements did not reach a client: a `slow_consumer`, or they were `unfetched` on polling."""
 
     def message_sent(self, size_bytes: int) -> None:
         """An event or acknowledgement has gone to a client."""

@@ -46,6 +46,17 @@ def test_the_log_level_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("PORT", "http", "PORT: must be a valid integer, unable to parse string as an integer, for example PORT=8001"),
         ("PORT", "70000", "PORT: must be less than or equal to 65535, for example PORT=8001"),
+        (
+            "REDIS_URL",
+            "http://redis",
+            "REDIS_URL: must start with redis://, rediss:// or redis+sentinel://, for example "
+            "REDIS_URL=redis://:password@redis:6379/0",
+        ),
+        (
+            "NODE_ID",
+            "a b",
+            "NODE_ID: must be at most 64 letters, digits, dots, dashes or underscores, for example NODE_ID=eu-west-1a",
+        ),
         ("PORT", "0", "PORT: must be greater than or equal to 1, for example PORT=8001"),
         ("RING_TIMEOUT_S", "0", "RING_TIMEOUT_S: must be greater than 0, for example RING_TIMEOUT_S=30"),
         ("RING_TIMEOUT_S", "nan", "RING_TIMEOUT_S: must be less than or equal to 3600, for example RING_TIMEOUT_S=30"),
@@ -79,6 +90,111 @@ def test_nonsense_is_one_line_that_names_the_variable_the_problem_and_an_example
     with pytest.raises(ConfigError) as error:
         load_settings()
     assert str(error.value) == complaint
+
+
+SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - made up
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("AUTH_JWT_SECRETS", "x" * 31, "each secret must have at least 32 bytes"),
+        ("AUTH_JWT_SECRETS", f"{SECRET},short", "each secret must have at least 32 bytes"),
+        ("AUTH_JWT_SECRETS", ",", "each secret must have at least 32 bytes"),
+        ("AUTH_JWKS_URL", "login.example.com/jwks.json", "must be a URL that starts with http:// or https://"),
+        ("AUTH_JWKS_URL", "file:///etc/passwd", "must be a URL that starts with http:// or https://"),
+        ("AUTH_JWKS_URL", "https://", "must be a URL that starts with http:// or https://"),
+        ("AUTH_JWKS_URL", "https://login.example.com/a b", "must be a URL that starts with http:// or https://"),
+        ("AUTH_JWKS_URL", "https://[::1/jwks.json", "must be a URL"),
+        ("AUTH_JWKS_URL", "https://login.example.com:70000/", "must be a URL"),
+        ("AUTH_JWKS_URL", "https://me:pass@example.com/", "must be a URL without user name, password and fragment"),
+        ("AUTH_JWKS_URL", "https://example.com/#keys", "must be a URL without user name, password and fragment"),
+        ("AUTH_LEEWAY_S", "301", "must be less than or equal to 300"),
+        (
+            "STUN_URLS",
+            "stun.example.com",
+            "each URL must be stun: or stuns:, a host, and at most a port and a transport",
+        ),
+        (
+            "STUN_URLS",
+            "turn:example.com",
+            "each URL must be stun: or stuns:, a host, and at most a port and a transport",
+        ),
+        (
+            "TURN_URLS",
+            "turn:a.example,https://b.example",
+            "each URL must be turn: or turns:, a host, and at most a port",
+        ),
+        ("TURN_URLS", "turn:me@example.com", "each URL must be turn: or turns:, a host, and at most a port"),
+        (
+            "TURN_URLS",
+            "turn:example.com?transport=sctp",
+            "each URL must be turn: or turns:, a host, and at most a port",
+        ),
+        ("TURN_SECRET", "short", "each secret must have at least 32 bytes"),
+        ("AUTHORIZE_URL", "backend", "must be a URL that starts with http:// or https://"),
+        ("AUTHORIZE_SECRET", "short", "each secret must have at least 32 bytes"),
+        ("AUTHORIZE_TIMEOUT_S", "0", "must be greater than or equal to 0.05"),
+        ("AUTHORIZE_ON_FAILURE", "maybe", "must be 'allow' or 'deny'"),
+        ("TURN_TTL_S", "59", "must be greater than or equal to 60"),
+        ("AUTH_REQUIRED", "perhaps", "must be a valid boolean, unable to interpret input"),
+    ],
+)
+def test_trust_that_makes_no_sense(name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: {problem}")
+    assert f", for example {name}=" in str(error.value)
+
+
+def test_tokens_that_nothing_can_check_may_not_be_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_REQUIRED", "true")
+    with pytest.raises(ConfigError, match=r"^AUTH_REQUIRED: .*; set AUTH_JWT_SECRETS or AUTH_JWKS_URL as well, or "):
+        load_settings()
+    for name, value in (("AUTH_JWT_SECRETS", SECRET), ("AUTH_JWKS_URL", "https://login.example.com/jwks.json")):
+        with monkeypatch.context() as one:
+            one.setenv(name, value)
+            assert load_settings().can_authenticate
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "pair"),
+    [
+        ("TURN_URLS", "turn:turn.example.com", "TURN_URLS and TURN_SECRET"),
+        ("TURN_SECRET", SECRET, "TURN_URLS and TURN_SECRET"),
+        ("AUTHORIZE_URL", "https://backend.example.com/", "AUTHORIZE_URL and AUTHORIZE_SECRET"),
+        ("AUTHORIZE_SECRET", SECRET, "AUTHORIZE_URL and AUTHORIZE_SECRET"),
+    ],
+)
+def test_what_shares_a_secret_needs_it_and_the_other_way_round(
+    name: str, value: str, pair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^{pair}: .*; set both or none$"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["turn:192.0.2.1", "turns:[2001:db8::1]:5349?transport=tcp", "turn:a-b.example:3478"])
+def test_turn_urls_of_every_form(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURN_URLS", f"{url}, turn:turn.example.com")
+    monkeypatch.setenv("TURN_SECRET", SECRET)
+    assert load_settings().turn_urls.startswith(url)
+
+
+@pytest.mark.parametrize("name", ["AUTH_JWT_SECRETS", "TURN_SECRET", "AUTHORIZE_SECRET"])
+def test_secrets_are_shown_nowhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURN_URLS", "turn:turn.example.com")
+    monkeypatch.setenv("TURN_SECRET", SECRET)
+    monkeypatch.setenv("AUTHORIZE_URL", "https://backend.example.com/")
+    monkeypatch.setenv("AUTHORIZE_SECRET", SECRET)
+    monkeypatch.setenv(name, SECRET)
+    assert SECRET not in repr(load_settings())
+    monkeypatch.setenv(name, f"{SECRET},short")
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    assert SECRET not in str(error.value)
+    assert error.value.__suppress_context__
 
 
 def test_a_file_that_is_not_text(empty_directory: Path) -> None:

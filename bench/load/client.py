@@ -1,14 +1,19 @@
 """One client: a websocket and just enough Engine.IO and Socket.IO, without a task of its own."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 PATH = "/socket.io/?EIO=4&transport=websocket"
-CONNECT_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 90.0
+"""A packet that a server in a storm had no room for is sent again, the last time after a minute."""
+
+IP_BIND_ADDRESS_NO_PORT = 24
+"""Of Linux; the module `socket` does not name it before Python 3.12."""
 
 Take = Callable[[bytes], None]
 Hear = Callable[[str, dict[str, Any]], None]
@@ -106,20 +111,40 @@ class Client(WSListener):
             self.joined.set_exception(error)
 
 
+def _socket(source: str) -> socket.socket:
+    """A socket of that address whose port is chosen when it connects.
+
+    Before that it would have to be one that no other socket of this address has, to wherever, not even a closed one
+    for a minute: after a few thousand connections the search takes longer than all else.
+    """
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
+    return sock
+
+
 async def join(port: int, user: str, source: str = "127.0.0.1") -> Client:
     """Connect on the loopback interface, from the address `source` of it, and join.
 
     Raises:
         LoadError: the server refused, or did not answer in time.
+        OSError: nobody listens there.
     """
     client = Client(user)
     url = f"ws://127.0.0.1:{port}{PATH}"
+    own = _socket(source)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await ws_connect(lambda: client, url, websocket_handshake_timeout=None, local_addr=(source, 0))
+            await ws_connect(lambda: client, url, websocket_handshake_timeout=None, socket_factory=lambda _url: own)
             await client.joined
     except TimeoutError:
         raise LoadError(f"{user} could not join within {CONNECT_TIMEOUT_S:.0f} s") from None
+    except WSHandshakeError as error:
+        raise LoadError(f"{user} was refused: {error}") from None
+    except OSError:
+        own.close()
+        raise
     return client
 
 

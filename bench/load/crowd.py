@@ -1,6 +1,7 @@
 """Many pairs, kept as busy as asked: at a rate that does not wait for the server, or as fast as it allows."""
 
 import asyncio
+import itertools
 import random
 import sys
 import time
@@ -135,11 +136,9 @@ class Crowd:
 
 def _arrivals(calls: int, rate: float, seed: int) -> list[float]:
     chance = random.Random(seed)  # noqa: S311 - traffic, not cryptography
-    at, offsets = 0.0, []
-    for _ in range(calls):
-        at += chance.expovariate(rate)
-        offsets.append(at)
-    return offsets
+    times = list(itertools.accumulate(chance.expovariate(1) for _ in range(calls)))
+    scale = calls / rate / times[-1]  # chance would make a short run's rate another one
+    return [at * scale for at in times]
 
 
 def _whatever(_error: LoadError) -> None:

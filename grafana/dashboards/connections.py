@@ -148,7 +148,7 @@ _CONNECTS: tuple[Panel, ...] = (
         Why(
             "Do connects succeed, and how do the others fail?",
             "`refused`: authentication. `malformed`: something that is no client. `abandoned`: clients gave up. "
-            "All rising at once: everyone reconnects.",
+            "`rate_limited` and the like: a limit was met. All rising at once: everyone reconnects.",
             "`refused`: were keys changed? `abandoned`: time to connect, on the right.",
         ),
         Target(rate(c.CONNECTS, "result"), "{{result}}"),
@@ -198,7 +198,8 @@ _ENDS: tuple[Panel, ...] = (
         Why(
             "Why do connections end?",
             "`ping_timeout` or `transport_lost` in bursts: the network or the proxy. `protocol_error`: a broken "
-            "client. `shutdown` outside a deployment: a node went down.",
+            "client. `slow_consumer`: it does not read. `idle`: it never joined. `shutdown` outside a deployment: a "
+            "node went down.",
             "Compare with the annotations, and with the panel by node.",
         ),
         Target(rate(c.DISCONNECTS, "reason"), "{{reason}}"),
@@ -309,5 +310,28 @@ _TRAFFIC: tuple[Panel, ...] = (
         "bytes",
         thresholds=at_most(65536),
         width=8,
+    ),
+    graph(
+        "Waiting for the slowest client",
+        Why(
+            "Does a client not read what it is sent?",
+            "A line that climbs to `MAX_OUTGOING_BYTES` and falls: such a client was disconnected.",
+            "One client: nothing to do. Many: the network before the node.",
+        ),
+        Target(gauge(c.OUTBOUND_BUFFER, "instance"), "{{instance}}"),
+        "bytes",
+        width=12,
+    ),
+    graph(
+        "Messages given up",
+        Why(
+            "How many messages did not reach their client?",
+            "`slow_consumer` at all: those clients were disconnected. `unfetched`: clients on polling went away.",
+            "`slow_consumer`: is the network full, or is one client release broken?",
+        ),
+        Target(rate(c.OUTBOUND_DROPPED, "reason"), "{{reason}}"),
+        "suffix: messages/s",
+        stacked=True,
+        width=12,
     ),
 )

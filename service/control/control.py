@@ -11,7 +11,8 @@ Effects are performed after the commit and nowhere else.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+
+import msgspec
 
 from service.control.session import Session
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
@@ -25,6 +26,7 @@ from service.errors import (
     AlreadyJoinedError,
     CallExpiredError,
     CallNotFoundError,
+    NotAllowedError,
     NotJoinedError,
     ReceiverNotFoundError,
     SelfCallError,
@@ -35,6 +37,7 @@ from service.errors import (
     UserNotFoundError,
 )
 from service.ports import (
+    Authoriser,
     CallStepped,
     Clock,
     ConflictError,
@@ -61,7 +64,7 @@ _REFUSALS: dict[Refusal, type[SignallingError]] = {
 }
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of a request: the effect that confirms it to the sender, and the call that it was about."""
 
     confirmation: Effect | None = None
@@ -89,6 +92,8 @@ class CallControl:
         observer: Observer,
         new_call_id: Callable[[], CallId],
         policy: Policy,
+        authoriser: Authoriser | None = None,
+        hide_presence: bool = False,
     ) -> None:
         self._directory = directory
         self._router = router
@@ -98,6 +103,8 @@ class CallControl:
         self._new_call_id = new_call_id
         self._policy = policy
         self._unsettled: list[tuple[Session, bool]] = []
+        self._authoriser = authoriser or Authoriser()
+        self._hide_presence = hide_presence
         self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
             Join: self._join,
             Status: self._status,
@@ -116,6 +123,28 @@ class CallControl:
             return await self._answers[type(request)](session, request)
         except OutOfReachError:
             raise UnavailableError from None
+
+    def relay_now(self, session: Session, request: Relay) -> CallId | None:
+        """Answer a relay without waiting, where both parties are at hand. Returns its call.
+
+        None, with nothing done, where that cannot be or the request is to be refused: `handle` decides then. Most
+        events of a call are candidates, and this is their way.
+
+        Raises:
+            IllegalEventError: the call does not take it now. Nothing was done.
+        """
+        user = session.user
+        if user is None or request.sender not in (None, user):
+            return None
+        call = self._directory.call_at_hand(user)
+        if call is None or request.receiver == user or call.role_of_user(request.receiver) is None:
+            return None
+        now_s = self._clock.now()
+        done = step(call, request.event, now_s)
+        if not self._router.post(done.effects[0]):
+            return None
+        self._observer.call_stepped(CallStepped(call, call, request.event, done.effects, now_s))
+        return call.id
 
     async def left(self, session: Session, *, goodbye: bool) -> None:
         """The socket of a session is gone. With `goodbye` its client meant it, so that nobody waits for it."""
@@ -190,9 +219,13 @@ class CallControl:
 
     async def _status(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, Status)  # noqa: S101 - dispatched by type
+        shown = await self._may_see(session.user, request.user)
         known = await self._directory.presence(request.user)
         report = StatusReport(
-            to=(session.id,), user=request.user, online=bool(known.sessions), in_call=known.call is not None
+            to=(session.id,),
+            user=request.user,
+            online=shown and bool(known.sessions),
+            in_call=shown and known.call is not None,
         )
         await self._router.send((report,))
         return Outcome(report)
@@ -208,6 +241,8 @@ class CallControl:
             caller = await self._directory.presence(user)
             if session.id not in caller.sessions:
                 raise NotJoinedError
+            if caller.call is None and user != request.callee:  # else refused below for what the caller knows himself
+                await self._check_allowed(user, request.callee)
             attempt = Attempt(self._new_call_id(), session.id, caller, callee, request.media)
             try:
                 placed = place(attempt, self._policy, self._clock.now())
@@ -219,6 +254,16 @@ class CallControl:
                 await self._perform(placed)
                 return Outcome(_confirmation(placed, session.id), placed.call.id)
         raise ContentionError
+
+    async def _check_allowed(self, caller: UserId, callee: UserId) -> None:
+        """With hidden presence a callee who may not be called looks like one who is offline, and in the same time."""
+        if not await self._authoriser.may_call(caller, callee):
+            raise UserNotFoundError if self._hide_presence else NotAllowedError
+
+    async def _may_see(self, asker: UserId | None, user: UserId) -> bool:
+        if not self._hide_presence or asker == user:
+            return True
+        return asker is not None and await self._authoriser.may_call(asker, user)
 
     async def _in_call(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, InCall)  # noqa: S101 - dispatched by type

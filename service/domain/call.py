@@ -133,7 +133,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return Snapshot(call_id=self.id, media=self.media, role=role, peer=self.peer(role).user, state=self.state.value)
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What an event comes to: the call after it (the same object if it did not change) and the effects."""
 
     call: Call
@@ -204,7 +204,7 @@ def _role(call: Call, event: Event) -> Role | None:
 # --- What a row does ---------------------------------------------------------------------------------------
 
 
-class _Occasion(NamedTuple):
+class _Occasion(msgspec.Struct, frozen=True, gc=False):
     call: Call
     event: Event
     row: "Transition"
@@ -328,7 +328,7 @@ def _away(at: _Occasion) -> Step:
 def _gone(at: _Occasion) -> Step:
     role = _party_role(at)
     call = _with_party(at.call, role, _without_lost(at))
-    return _ended(at._replace(call=call), at.row.reason, call.party(role).user)
+    return _ended(replace(at, call=call), at.row.reason, call.party(role).user)
 
 
 def _grace_over(at: _Occasion) -> Step:

@@ -10,6 +10,7 @@ from msgspec import inspect as types
 
 from service.errors import (
     ALL_ERRORS,
+    AuthenticationError,
     InvalidPayloadError,
     ReservedEventError,
     SignallingError,
@@ -127,7 +128,13 @@ def failures(kind: type[ClientMessage]) -> tuple[Failure, ...]:
 def general_errors() -> tuple[type[SignallingError], ...]:
     """The errors that belong to no event in particular and that every event may get."""
     claimed = {error for kind in CLIENT_MESSAGES for error in kind.errors}
-    return tuple(error for error in ALL_ERRORS if error not in claimed | {UnknownEventError, ReservedEventError})
+    special = {UnknownEventError, ReservedEventError, *connection_errors()}
+    return tuple(error for error in ALL_ERRORS if error not in claimed | special)
+
+
+def connection_errors() -> tuple[type[SignallingError], ...]:
+    """The errors that refuse a connection. They arrive as `connect_error` and not as an event."""
+    return tuple(error for error in ALL_ERRORS if issubclass(error, AuthenticationError))
 
 
 def error_text(error: type[SignallingError], kind: type[ClientMessage]) -> str:

@@ -12,6 +12,7 @@ from service.export.catalogue import (
     AnyStruct,
     Field,
     choices,
+    connection_errors,
     described,
     failures,
     fields,
@@ -25,7 +26,8 @@ from service.export.catalogue import (
 from service.export.examples import acknowledgement, error_acknowledgement, example
 from service.export.text import code, document, fence, first_paragraph, link, paragraphs, table
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
-from service.protocol.codec import MAX_ECHOED_NAME_CHARS, RESERVED_EVENTS
+from service.protocol.codec import MAX_ECHOED_NAME_CHARS
+from service.protocol.framing import RESERVED_EVENTS
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
 from service.protocol.translate import REASON_TEXTS
 
@@ -374,6 +376,8 @@ def _listed_text(error: type[SignallingError]) -> str:
 def _where(error: type[SignallingError]) -> str:
     if error in (UnknownEventError, ReservedEventError):
         return "names outside this reference"
+    if error in connection_errors():
+        return "the connection: `connect_error` with `data.code`"
     if error in general_errors():
         return "all"
     return ", ".join(link(sent(kind), code(kind.event)) for kind in CLIENT_MESSAGES if error in kind.errors)

@@ -19,6 +19,7 @@ from service.errors import (
     AlreadyJoinedError,
     CallExpiredError,
     CallNotFoundError,
+    NotAllowedError,
     NotJoinedError,
     ReceiverNotFoundError,
     SelfCallError,
@@ -114,7 +115,14 @@ class CallInitiate(ClientMessage, frozen=True):
 
     event = "call:initiate"
     failure = "Failed to initiate call"
-    errors = (NotJoinedError, SelfCallError, AlreadyInCallError, UserNotFoundError, UserNotAvailableError)
+    errors = (
+        NotJoinedError,
+        SelfCallError,
+        AlreadyInCallError,
+        NotAllowedError,
+        UserNotFoundError,
+        UserNotAvailableError,
+    )
     confirmed_by = server.CallInitiated
     to: Annotated[User, msgspec.Meta(description="The user to call.")]
     call_type: CallType

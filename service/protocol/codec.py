@@ -6,20 +6,16 @@ opaque parts stay the bytes that they were.
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from service.domain.ids import CallId
 from service.errors import InvalidPayloadError, ReservedEventError, SignallingError, UnknownEventError
+from service.protocol import client
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage
-from service.protocol.framing import MalformedPacketError, check_depth
+from service.protocol.framing import RESERVED_EVENTS, MalformedPacketError, check_depth
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
-
-RESERVED_EVENTS = frozenset(
-    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
-)
-"""Names that Socket.IO keeps for itself (Socket.IO protocol v5; Node's `RESERVED_EVENTS`)."""
 
 MAX_ECHOED_NAME_CHARS = 64
 _PREFIX = re.compile(r'2([0-9]{0,15})(\["([^"\\]{0,256})"|\[)')
@@ -27,7 +23,7 @@ _FIELD = re.compile(r"`\$\[1\]\.([A-Za-z]+)")
 _MISSING = re.compile(r"required field `([A-Za-z]+)`")
 
 
-class Packet(NamedTuple):
+class Packet(msgspec.Struct, frozen=True, gc=False):
     """An EVENT packet whose name is known and whose payload is still to be decoded."""
 
     event: str
@@ -55,6 +51,10 @@ _ENCODER = msgspec.json.Encoder()
 _OPENINGS = {kind: f'2["{kind.event}",'.encode() for kind in SERVER_MESSAGES}
 
 
+RELAYED = frozenset(kind.event for kind in (client.CallOffer, client.CallAnswer, client.Candidate))
+"""Events that are passed on to the other party as they are."""
+
+
 def kind_of(event: str) -> type[ClientMessage] | None:
     """The message type of an event of the contract, None for any other name."""
     return _KINDS.get(event)
@@ -66,10 +66,14 @@ def split(packet: str) -> Packet:
     Raises:
         MalformedPacketError: not an EVENT packet: wrong type, ack id that is no number, no array, no name.
     """
+    check_depth(packet)
+    if packet.startswith('2["'):  # nearly all: no acknowledgement asked for
+        name = packet[3 : packet.find('"', 3)]
+        if name in _KINDS:
+            return Packet(name, None, packet[1:])
     found = _PREFIX.match(packet)
     if found is None:
         raise MalformedPacketError("an event is an array that begins with its name")
-    check_depth(packet)
     ack_id, name, body = found[1] or None, found[3], packet[found.start(2) :]
     if name not in _KINDS:  # rare: unknown, reserved, or spelt with escapes or blanks
         name = _name(body)

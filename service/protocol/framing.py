@@ -2,9 +2,15 @@
 
 import enum
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+
+RESERVED_EVENTS = frozenset(
+    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+)
+"""Names that Socket.IO keeps for itself (Socket.IO protocol v5; Node's `RESERVED_EVENTS`)."""
 
 MAX_ATTACHMENTS = 10
 """As in Node's parser."""
@@ -64,8 +70,8 @@ def check(packet: str) -> Head:
         raise MalformedPacketError(f"a packet has {MAX_ATTACHMENTS} attachments at most")
     payload = _payload(packet[found.end() :])
     _check_payload(kind, ack_id, payload)
-    if is_binary and _placeholders(payload) != attachments:
-        raise MalformedPacketError("each attachment has its placeholder")
+    if is_binary and sorted(_placeholders(payload)) != list(range(attachments)):
+        raise MalformedPacketError("each attachment has one placeholder")
     return Head(kind, namespace, attachments)
 
 
@@ -115,12 +121,17 @@ def _check_payload(kind: Kind, ack_id: str, payload: object) -> None:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+    is_name = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return is_name and value not in RESERVED_EVENTS
 
 
-def _placeholders(value: object) -> int:
+def _placeholders(value: object) -> Iterator[int]:
     if isinstance(value, dict):
         if value.get("_placeholder") is True:
-            return 1 if isinstance(value.get("num"), int) else MAX_ATTACHMENTS + 1
-        return sum(map(_placeholders, value.values()))
-    return sum(map(_placeholders, value)) if isinstance(value, list) else 0
+            number = value.get("num")
+            yield number if isinstance(number, int) else -1
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _placeholders(item)

@@ -5,12 +5,14 @@ here, for every event in the same way; no event has a handler of its own.
 """
 
 import logging
-from typing import NamedTuple
+
+import msgspec
 
 from service.control.control import CallControl
 from service.control.session import Session
 from service.domain.effects import Effect
 from service.domain.ids import CallId, SessionId
+from service.domain.requests import Relay
 from service.errors import BacklogFullError, InternalError, SignallingError
 from service.ports import Authenticator, Clock, EventHandled, Identity, LinkClosed, LinkOpened, LinkRefused, Observer
 from service.protocol import codec
@@ -27,7 +29,7 @@ OTHER_EVENT = "_OTHER"
 _log = logging.getLogger(__name__)
 
 
-class _Client(NamedTuple):
+class _Client(msgspec.Struct, frozen=True, gc=False):
     link: Link
     session: Session
     lane: Lane
@@ -90,9 +92,9 @@ class Gateway:
         """A client has answered a heartbeat."""
         self._observer.client_answered(transport, round_trip_s)
 
-    def dropped(self, messages: int) -> None:
-        """Messages will not reach a client, since it does not read."""
-        self._observer.messages_dropped(messages)
+    def dropped(self, reason: str, messages: int) -> None:
+        """Messages did not reach a client; see `Observer.messages_dropped`."""
+        self._observer.messages_dropped(reason, messages)
 
     def has_joined(self, session: SessionId) -> bool:
         """Whether a client speaks for a user."""
@@ -110,6 +112,8 @@ class Gateway:
             event = codec.split(packet)
         except MalformedPacketError as error:
             client.link.abort(CloseReason.PROTOCOL_ERROR, error.rule)
+            return
+        if event.event in codec.RELAYED and client.lane.is_idle and self._relay(client, event, received_at):
             return
         if not client.lane.submit(lambda: self._answer(client, event, received_at)):
             self._turn_away(client, event, received_at)
@@ -152,6 +156,22 @@ class Gateway:
             _log.error("leaving failed: %s", type(error).__name__, exc_info=error)
 
     # --- one event ----------------------------------------------------------------------------------------
+
+    def _relay(self, client: _Client, packet: Packet, received_at_s: float) -> bool:
+        """Pass an event on without waiting. False, with nothing done, where that cannot be or goes wrong."""
+        try:
+            request = codec.decode(packet).request(client.session.id)
+            call_id = self._control.relay_now(client.session, request) if isinstance(request, Relay) else None
+        except Exception:  # noqa: BLE001 - the gateway's guard: the general way says what is wrong, and logs it
+            return False
+        if call_id is None:
+            return False
+        if packet.ack_id is not None:
+            self._acknowledge(client, packet, None)
+        took_s = self._now() - received_at_s
+        record = EventHandled(packet.event, "ok", call_id, client.session.id, received_at_s, 0.0, took_s, None)
+        self._observer.event_handled(record)
+        return True
 
     async def _answer(self, client: _Client, packet: Packet, received_at_s: float) -> None:
         self.events_in_progress += 1

@@ -26,6 +26,11 @@ class Lane:
         self._limit = limit
         self._queue: deque[Work] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs or waits."""
+        return self._queue is None
+
     def submit(self, work: Work, *, force: bool = False) -> bool:
         """Run or queue a work. False if too many wait already, unless `force`d."""
         queue = self._queue

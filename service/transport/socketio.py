@@ -92,9 +92,9 @@ class SocketServer(StrictServer):
         """See `Handler`."""
         self._gateway.answered_ping(connection.transport, round_trip_s)
 
-    def dropped(self, connection: Connection, messages: int) -> None:
+    def dropped(self, connection: Connection, reason: str, messages: int) -> None:
         """See `Handler`."""
-        self._gateway.dropped(messages)
+        self._gateway.dropped(reason, messages)
 
     def disconnected(self, connection: Connection, reason: CloseReason, rule: str | None) -> None:
         """See `Handler`."""

@@ -24,7 +24,7 @@ from service.transport.link import CloseReason
 from service.transport.namespaces import Namespaces
 from service.transport.offences import OffenceLog
 
-PACKETS_ON_THE_WAY = 16
+PACKETS_ON_THE_WAY = 256
 """Packets that may wait for an earlier one of their connection, a CONNECT with slow authentication say."""
 
 _log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class StrictServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketi
     def answered_ping(self, connection: Connection, round_trip_s: float) -> None:
         """See `Handler`."""
 
-    def dropped(self, connection: Connection, messages: int) -> None:
+    def dropped(self, connection: Connection, reason: str, messages: int) -> None:
         """See `Handler`."""
 
     def disconnected(self, connection: Connection, reason: CloseReason, rule: str | None) -> None:

@@ -10,6 +10,12 @@ _log = logging.getLogger(__name__)
 class CertificateError(Exception):
     """The certificate or its key cannot be used. The message is one line for the person who starts the server."""
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"TLS_CERT_FILE and TLS_KEY_FILE cannot be used ({problem}), for example"
+            " TLS_CERT_FILE=/etc/ssl/fullchain.pem TLS_KEY_FILE=/etc/ssl/privkey.pem"
+        )
+
 
 class ReloadingContext:
     """A certificate and its key, which can be read anew while the server runs."""
@@ -41,8 +47,5 @@ class ReloadingContext:
         try:
             self.context.load_cert_chain(self._certificate, self._key)
         except (OSError, ssl.SSLError) as error:
-            what = error.strerror or "the files are no certificate and key that belong together"
-            raise CertificateError(
-                f"TLS_CERT_FILE and TLS_KEY_FILE cannot be used ({what}), for example"
-                " TLS_CERT_FILE=/etc/ssl/fullchain.pem TLS_KEY_FILE=/etc/ssl/privkey.pem"
-            ) from None
+            known = isinstance(error, ssl.SSLError) or error.strerror is None
+            raise CertificateError("they do not belong together" if known else str(error.strerror)) from None

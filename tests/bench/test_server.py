@@ -1,4 +1,6 @@
+import mmap
 import os
+import resource
 import sys
 import time
 import urllib.request
@@ -6,7 +8,7 @@ import urllib.request
 import pytest
 
 from bench.load.crowd import Crowd
-from bench.server import Process, node_command, running
+from bench.server import Process, node_command, raise_file_limit, running
 
 SINK = (sys.executable, "-m", "bench.sink")
 
@@ -23,9 +25,11 @@ def test_cpu_is_the_time_that_the_process_says_it_used() -> None:
 
 def test_memory_grows_with_what_is_held() -> None:
     here = Process(os.getpid(), 0)
+    content = b"x" * 50_000_000
     before = here.resident_bytes()
-    held = b"x" * 50_000_000
-    assert here.resident_bytes() - before >= len(held) * 0.9
+    with mmap.mmap(-1, len(content)) as held:  # never what another test has given back
+        held.write(content)
+        assert here.resident_bytes() - before >= len(content) * 0.9
 
 
 async def test_a_server_works_and_its_work_is_seen(peer: Process) -> None:
@@ -64,3 +68,8 @@ def test_without_node_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(FileNotFoundError, match="make node"):
         node_command()
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    limit = raise_file_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (limit, limit)

@@ -36,6 +36,7 @@ class Across:
     def __init__(self, writer: Directory, reader: Directory) -> None:
         self.seat, self.vacate, self.commit = writer.seat, writer.vacate, writer.commit
         self.users_online, self.live_calls = writer.users_online, writer.live_calls
+        self.call_at_hand = writer.call_at_hand
         self._reader = reader
 
     async def presence(self, user: UserId) -> Presence:

@@ -58,6 +58,27 @@ async def test_a_committed_call_is_found_by_its_id_and_by_its_users(directory: D
     assert list(await directory.live_calls()) == [call]
 
 
+async def test_a_call_that_is_at_hand_is_the_live_one_as_it_stands(directory: Directory) -> None:
+    """A directory need not have it at hand; what it has is never old."""
+
+    async def at_hand_is_live() -> None:
+        for user in (ALICE_ID, BOB_ID, UserId("carol")):
+            at_hand = directory.call_at_hand(user)
+            assert at_hand is None or at_hand == (await directory.presence(user)).call
+
+    await at_hand_is_live()
+    call = await with_a_call(directory)
+    await at_hand_is_live()
+    accepted = step(call, Accept(by=BOB), STARTED_S).call
+    await directory.commit(accepted, (Unchanged(CALL, call.version),))
+    await at_hand_is_live()
+    await directory.vacate(BOB_ID, BOB)
+    await at_hand_is_live()
+    await directory.commit(step(accepted, HangUp(by=ALICE), STARTED_S).call, ())
+    assert directory.call_at_hand(ALICE_ID) is None
+    assert directory.call_at_hand(BOB_ID) is None
+
+
 async def test_seating_a_user_in_a_call_tells_of_the_call(directory: Directory) -> None:
     call = await with_a_call(directory)
     assert await directory.seat(ALICE_ID, ALICE_2) == Seat((ALICE,), call)

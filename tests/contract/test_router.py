@@ -41,6 +41,10 @@ def outlet() -> RecordingOutlet:
     return RecordingOutlet()
 
 
+here = pytest.mark.parametrize("router", ["memory", "redis"], indirect=True)
+"""For routers whose sessions are all on this node."""
+
+
 @pytest.fixture(params=["memory", "redis", "across nodes"])
 async def router(request: pytest.FixtureRequest, outlet: RecordingOutlet) -> AsyncIterator[Router]:
     if request.param == "memory":
@@ -75,6 +79,44 @@ async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: Router, 
     ]
 
 
+@here
+async def test_what_is_posted_is_delivered_at_once(router: Router, outlet: RecordingOutlet) -> None:
+    both = effect(HERE, ALSO_HERE)
+    assert router.post(both)
+    assert outlet.told == [(HERE, both), (ALSO_HERE, both)]
+
+
+@here
+async def test_posting_reaches_those_who_are_here(router: Router, outlet: RecordingOutlet) -> None:
+    some = effect(NOWHERE, HERE)
+    assert router.post(some)
+    assert outlet.told == [(HERE, some)]
+
+
+@pytest.mark.parametrize("to", [(), (NOWHERE,)])
+async def test_posting_to_nobody_who_is_here_says_so(
+    router: Router, outlet: RecordingOutlet, to: tuple[SessionId, ...]
+) -> None:
+    assert not router.post(effect(*to))
+    assert outlet.told == []
+
+
+@pytest.mark.parametrize("router", ["across nodes"], indirect=True)
+async def test_posting_to_another_node_would_take_waiting(router: Router, outlet: RecordingOutlet) -> None:
+    assert not router.post(effect(HERE))
+    await router.send((effect(HERE),))
+    await outlet.has_been_told(1)
+    assert len(outlet.told) == 1
+
+
+@here
+async def test_what_was_sent_before_comes_before_what_is_posted(router: Router, outlet: RecordingOutlet) -> None:
+    sent, posted = effect(HERE, user="sent"), effect(HERE, user="posted")
+    await router.send((sent,))
+    router.post(posted)
+    assert outlet.told == [(HERE, sent), (HERE, posted)]
+
+
 async def test_a_dismissal_comes_after_what_was_sent_before(router: Router, outlet: RecordingOutlet) -> None:
     last_words = effect(HERE)
     await router.send((last_words,))
@@ -86,4 +128,5 @@ async def test_a_dismissal_comes_after_what_was_sent_before(router: Router, outl
 async def test_nobody_is_reachable_before_the_sockets_are_attached() -> None:
     router = MemoryRouter()
     assert await router.send((effect(HERE),)) == {HERE}
+    assert not router.post(effect(HERE))
     await router.dismiss(HERE)

@@ -15,7 +15,7 @@ from service.domain.effects import Effect, Initiated
 from service.domain.events import Accept, Media, PartyEvent
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.requests import InCall, Initiate, Join, Request
-from service.ports import CallStepped, Directory, Identity, Observer
+from service.ports import Authoriser, CallStepped, Directory, Identity, Observer
 from service.supervisor import Supervisor
 
 
@@ -41,7 +41,14 @@ class Rig:
     """A node without a transport."""
 
     def __init__(
-        self, *, ring_s: float = 30.0, grace_s: float = 0.0, directory: Directory | None = None, first_call: int = 1
+        self,
+        *,
+        ring_s: float = 30.0,
+        grace_s: float = 0.0,
+        directory: Directory | None = None,
+        first_call: int = 1,
+        authoriser: Authoriser | None = None,
+        hide_presence: bool = False,
     ) -> None:
         numbers = itertools.count(first_call)
         self.clock = ManualClock(start_s=1000.0)
@@ -50,6 +57,7 @@ class Rig:
         self.heard: list[Heard] = []
         self.dismissed: list[SessionId] = []
         self.connected: set[SessionId] = set()
+        self.sessions: dict[str, Session] = {}
         router = MemoryRouter()
         router.attach(self)
         timers = MemoryTimers(self.clock, Supervisor().spawn)
@@ -61,6 +69,8 @@ class Rig:
             observer=self.watch,
             new_call_id=lambda: CallId(f"{next(numbers):032x}"),
             policy=Policy(ring_timeout_s=ring_s, reconnect_grace_s=grace_s),
+            authoriser=authoriser,
+            hide_presence=hide_presence,
         )
         timers.attach(self.control.wake)
 
@@ -87,7 +97,7 @@ class Rig:
 
     async def join(self, user: str, socket: str = "1") -> Session:
         """A socket that has joined."""
-        session = self.connect(f"{user}-{socket}")
+        session = self.sessions[f"{user}-{socket}"] = self.connect(f"{user}-{socket}")
         await self.control.handle(session, Join(UserId(user)))
         return session
 

@@ -1,6 +1,7 @@
 """The files that docker-compose.yml puts together: they exist, fit each other, and their own programs accept them."""
 
 import fnmatch
+import ipaddress
 import re
 import shutil
 import subprocess
@@ -12,14 +13,15 @@ import pytest
 from grafana.alert_types import JOB, PROBE_JOB
 from grafana.alertmanager import ENVIRONMENT
 from grafana.slo import W30D
-from service.config import Settings
+from service.config import MIN_SECRET_BYTES, Settings
 from tests.support.needs import ROOT, need_program
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 PROMETHEUS = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+COTURN = (ROOT / "deploy" / "coturn" / "turnserver.conf").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 OWN_IMAGES = {"hellotalk-signalling:local", "hellotalk-signalling-synthetic:local"}
-SERVICES = ("service", "simulate", "probe", "prometheus", "alertmanager", "grafana", "tempo")
+SERVICES = ("service", "simulate", "probe", "coturn", "prometheus", "alertmanager", "grafana", "tempo")
 
 
 def service(name: str) -> str:
@@ -36,13 +38,13 @@ def test_the_services_are_those_of_the_documentation() -> None:
 
 def test_every_mounted_path_is_there() -> None:
     mounted = re.findall(r"(?m)^ +- (\./[^:]+):", COMPOSE)
-    assert len(mounted) == 6
+    assert len(mounted) == 7
     assert [path for path in mounted if not (ROOT / path).exists()] == []
 
 
 def test_images_are_pinned_to_a_version() -> None:
     images = [image for image in re.findall(r"image: (\S+)", COMPOSE) if image not in OWN_IMAGES]
-    assert len(images) == 4
+    assert len(images) == 5
     assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", image) for image in images)
 
 
@@ -113,8 +115,45 @@ def test_prometheus_names_its_jobs_and_labels_as_the_alerts_expect() -> None:
 def test_targets_and_peers_are_services() -> None:
     hosts = set(re.findall(r"\"([a-z]+):\d+\"", PROMETHEUS)) | set(re.findall(r"names: \[(\w+)\]", PROMETHEUS))
     hosts |= set(re.findall(r"http://([a-z]+):\d+", COMPOSE.partition("\nservices:\n")[2]))
-    assert {"service", "probe", "tempo"} <= hosts
+    assert {"service", "probe", "tempo", "coturn"} <= hosts
     assert hosts <= {*SERVICES, "localhost"}
+
+
+def test_coturn_accepts_the_passwords_that_the_service_makes() -> None:
+    made_with = re.search(r"TURN_SECRET: (\S+)", service("service"))
+    accepted = re.search(r"--static-auth-secret=(\S+)", service("coturn"))
+    assert made_with is not None
+    assert accepted is not None
+    assert made_with[1] == accepted[1]
+    default = re.fullmatch(r"\$\{TURN_SECRET:-(.+)\}", made_with[1])
+    assert default is not None
+    assert len(default[1]) >= MIN_SECRET_BYTES
+    ports = set(re.findall(r"turn:localhost:(\d+)", service("service")))
+    assert ports == set(re.findall(r"(?m)^listening-port=(\d+)$", COTURN)) == {"3478"}
+
+
+def test_coturn_is_for_this_machine_and_relays_to_itself_alone() -> None:
+    published = re.search(r"ports: \[(.*)\]", service("coturn"))
+    assert published is not None
+    assert all(port.strip(' "').startswith("127.0.0.1:") for port in published[1].split(","))
+    own = re.findall(r"(?:ipv4_address: |--allowed-peer-ip=)([\d.]+)", service("coturn"))
+    assert len(own) == 2
+    assert len(set(own)) == 1
+    subnet = re.search(r"subnet: ([\d./]+)", COMPOSE)
+    assert subnet is not None
+    assert ipaddress.ip_address(own[0]) in ipaddress.ip_network(subnet[1])
+    ranges = [found.split("-") for found in re.findall(r"(?m)^denied-peer-ip=([\d.-]+)$", COTURN)]
+    denied = [
+        net
+        for low, high in ranges
+        for net in ipaddress.summarize_address_range(*map(ipaddress.IPv4Address, (low, high)))
+    ]
+    for private in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10"):
+        assert any(ipaddress.IPv4Network(private).subnet_of(net) for net in denied), private
+
+
+def test_the_configuration_of_coturn_holds_no_secret() -> None:
+    assert not re.search(r"(?m)^(static-auth-secret|user|cli-password)=", COTURN)
 
 
 def test_grafana_finds_what_is_mounted() -> None:

@@ -107,11 +107,12 @@ class Playbook:
     def _apply(self, event: Event) -> list[Entry]:
         before = self.call
         try:
-            self.call, effects = step(before, event, self.now)
+            done = step(before, event, self.now)
         except IllegalEventError:
             assert self.call is before
             return [ILLEGAL]
-        return list(effects)
+        self.call = done.call
+        return list(done.effects)
 
 
 def _lines(script: list[Entry]) -> list[str]:

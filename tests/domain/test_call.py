@@ -67,10 +67,11 @@ from tests.domain.playbook import (
 
 
 def test_the_callee_hears_of_the_call_before_the_caller_does() -> None:
-    call, effects = ring(
+    rung = ring(
         CALL, Party(ALICE_ID, (ALICE,)), Party(BOB_ID, (BOB, BOB_2)), Media.AUDIO, Policy(RING_S, GRACE_S), STARTED_S
     )
-    assert effects == (
+    call = rung.call
+    assert rung.effects == (
         Incoming(to=(BOB, BOB_2), call_id=CALL, caller=ALICE_ID, media=Media.AUDIO),
         Initiated(to=(ALICE,), call_id=CALL, callee=BOB_ID),
     )

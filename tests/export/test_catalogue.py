@@ -5,6 +5,7 @@ import pytest
 
 from service.errors import ALL_ERRORS, BacklogFullError, InternalError, InvalidPayloadError, ReservedEventError
 from service.export.catalogue import (
+    connection_errors,
     error_text,
     failures,
     fields,
@@ -74,7 +75,11 @@ def test_failures_stand_in_the_order_of_the_checks(kind: type[ClientMessage]) ->
 def test_every_error_belongs_to_an_event_or_to_all_or_to_none() -> None:
     claimed = {failure.error for kind in CLIENT_MESSAGES for failure in failures(kind)}
     unclaimed = {error.code for error in set(ALL_ERRORS) - claimed}
-    assert unclaimed == {"unknown_event", ReservedEventError.code}
+    assert unclaimed == {"unknown_event", ReservedEventError.code} | {error.code for error in connection_errors()}
+
+
+def test_the_errors_of_a_connection_are_those_of_authentication() -> None:
+    assert {error.code for error in connection_errors()} >= {"unauthenticated", "token_invalid", "token_expired"}
 
 
 @pytest.mark.parametrize("kind", CLIENT_MESSAGES)

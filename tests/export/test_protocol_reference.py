@@ -12,7 +12,7 @@ from service.errors import ALL_ERRORS, CallExpiredError, SignallingError
 from service.export.catalogue import fields
 from service.export.protocol_reference import limits_text, protocol_reference, received, sent, type_text
 from service.protocol.client import CLIENT_MESSAGES, ClientMessage, UserJoin
-from service.protocol.codec import RESERVED_EVENTS
+from service.protocol.framing import RESERVED_EVENTS
 from service.protocol.server import SERVER_MESSAGES, ServerMessage
 from service.protocol.translate import REASON_TEXTS
 from tests.export.markdown import blocks, dead_links, rows, sections

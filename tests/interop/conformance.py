@@ -20,7 +20,7 @@ from service.transport.engine.connection import Connection, EngineOptions
 from service.transport.engine.http import EngineRoutes
 from service.transport.engine.server import EngineServer
 from service.transport.engine.session import Heartbeat
-from service.transport.engine.websocket import HandoverProtocol, WebSocket, hand_over
+from service.transport.engine.websocket import Cork, HandoverProtocol, WebSocket, hand_over
 from service.transport.link import CloseReason
 from service.transport.origins import Origins
 from service.transport.server import listen
@@ -58,7 +58,7 @@ class Echo:
     def answered_ping(self, connection: Connection, round_trip_s: float) -> None:
         """See `Handler`."""
 
-    def dropped(self, connection: Connection, messages: int) -> None:
+    def dropped(self, connection: Connection, reason: str, messages: int) -> None:
         """See `Handler`."""
 
     def disconnected(self, connection: Connection, reason: CloseReason, rule: str | None) -> None:
@@ -69,7 +69,7 @@ class FrameEcho:
     """The receiver of a bare websocket."""
 
     def __init__(self) -> None:
-        self.websocket = WebSocket(self, MAX_PAYLOAD, MAX_OUTGOING)
+        self.websocket = WebSocket(self, MAX_PAYLOAD, MAX_OUTGOING, Cork())
 
     def opened(self) -> None:
         """See `Receiver`."""

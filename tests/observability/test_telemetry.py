@@ -49,6 +49,7 @@ async def test_what_is_looked_up_at_each_scrape() -> None:
         is_draining=lambda: node.service.health.draining,
         users_online=node.service.directory.users_online,
         events_in_progress=lambda: node.service.gateway.events_in_progress,
+        outbound_buffer_bytes=node.service.transport.engine.most_waiting_bytes,
     )
     alice = node.join("alice")
     node.join("alice")

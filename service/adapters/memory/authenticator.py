@@ -9,6 +9,6 @@ class OpenAuthenticator:
     It is the original server's behaviour.
     """
 
-    async def authenticate(self, credentials: object) -> Identity | None:
+    async def authenticate(self, credentials: object) -> Identity:
         """See `service.ports.Authenticator.authenticate`."""
         return Identity()

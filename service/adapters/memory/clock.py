@@ -14,10 +14,8 @@ class LoopClock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-
-    def now(self) -> float:
+        self.now = time.monotonic
         """See `service.ports.Clock.now`. The loop's own time is coarse; this is the clock behind it."""
-        return time.monotonic()
 
     def call_at(self, when_s: float, callback: Callable[[], None]) -> Alarm:
         """See `service.ports.Clock.call_at`."""

@@ -49,6 +49,11 @@ class MemoryDirectory:
             return Presence(user)
         return Presence(user, known.sessions, self._call_of(known))
 
+    def call_at_hand(self, user: UserId) -> Call | None:
+        """See `service.ports.Directory.call_at_hand`."""
+        known = self._users.get(user)
+        return None if known is None or known.call_id is None else self._calls[known.call_id]
+
     async def load(self, call_id: CallId) -> Call | None:
         """See `service.ports.Directory.load`."""
         return self._calls.get(call_id)

@@ -28,6 +28,14 @@ class MemoryRouter:
         ]
         return frozenset(unreachable)
 
+    def post(self, effect: Effect) -> bool:
+        """See `service.ports.Router.post`."""
+        outlet = self._outlet
+        if outlet is None:
+            return False
+        delivered = [outlet.deliver(session, effect) for session in effect.to]
+        return any(delivered)
+
     async def dismiss(self, session: SessionId) -> None:
         """See `service.ports.Router.dismiss`."""
         if self._outlet is not None:

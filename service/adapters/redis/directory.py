@@ -80,6 +80,13 @@ class RedisDirectory(Restoration):
         known = self.copies.presence(user)
         return known if known is not None else await self._read_presence(user)
 
+    def call_at_hand(self, user: UserId) -> Call | None:
+        """See `service.ports.Directory.call_at_hand`."""
+        if self.copies.seat_of(user) is None:
+            return None
+        copy = self.copies.call_of(user)
+        return copy.call if copy else None
+
     async def load(self, call_id: CallId) -> Call | None:
         """See `service.ports.Directory.load`."""
         copy = self.copies.get(call_id)

@@ -67,6 +67,14 @@ class RedisRouter:
                 unreachable |= elsewhere.get(node, set())
         return frozenset(unreachable)
 
+    def post(self, effect: Effect) -> bool:
+        """See `service.ports.Router.post`. What goes to another node takes waiting."""
+        outlet = self._outlet
+        if outlet is None or any(self._elsewhere(session) is not None for session in effect.to):
+            return False
+        delivered = [outlet.deliver(session, effect) for session in effect.to]
+        return any(delivered)
+
     async def dismiss(self, session: SessionId) -> None:
         """See `service.ports.Router.dismiss`."""
         if self._outlet is not None:

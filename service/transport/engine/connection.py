@@ -20,7 +20,7 @@ from service.transport.engine.packets import (
     join_payload,
 )
 from service.transport.engine.session import Due, Heartbeat, Probe, Received, Session, open_packet
-from service.transport.engine.websocket import WebSocket
+from service.transport.engine.websocket import Cork, WebSocket
 from service.transport.engine.wheel import Wheel
 from service.transport.link import CloseReason
 
@@ -78,8 +78,8 @@ class Handler(Protocol):
     def answered_ping(self, connection: "Connection", round_trip_s: float) -> None:
         """The client has answered a ping."""
 
-    def dropped(self, connection: "Connection", messages: int) -> None:
-        """Messages will not reach the client, since it does not read."""
+    def dropped(self, connection: "Connection", reason: str, messages: int) -> None:
+        """Messages did not reach the client: a `slow_consumer`, or they were `unfetched` on polling."""
 
     def disconnected(self, connection: "Connection", reason: CloseReason, rule: str | None) -> None:
         """The connection is closed. `rule` is what the client broke, if it broke something."""
@@ -89,6 +89,7 @@ class Keeper(Protocol):
     """What a connection needs of the engine that keeps it."""
 
     options: EngineOptions
+    cork: Cork
 
     @property
     def wheel(self) -> Wheel:
@@ -129,7 +130,7 @@ class Connection:
     def begin_on_websocket(self) -> WebSocket:
         """The websocket whose handshake opens this connection."""
         options = self._keeper.options
-        self._websocket = WebSocket(self, options.max_message_bytes, options.max_outgoing_bytes)
+        self._websocket = WebSocket(self, options.max_message_bytes, options.max_outgoing_bytes, self._keeper.cork)
         return self._websocket
 
     def begin_on_polling(self) -> bytes:
@@ -248,7 +249,7 @@ class Connection:
 
     def overflowed(self) -> None:
         """See `Receiver`."""
-        self._handler.dropped(self, 1)
+        self._handler.dropped(self, "slow_consumer", 1)
         self.close(CloseReason.SLOW_CONSUMER, "what is sent is read")
 
     def lost(self) -> None:
@@ -335,7 +336,7 @@ class Connection:
         if self.closed or self._outbox is None:
             return
         if self._outbox_bytes + len(packet) > self._keeper.options.max_outgoing_bytes:
-            self._handler.dropped(self, len(self._outbox) + 1)
+            self._handler.dropped(self, "slow_consumer", len(self._outbox) + 1)
             self._outbox.clear()
             self.close(CloseReason.SLOW_CONSUMER)
             return
@@ -363,7 +364,7 @@ class Connection:
             unread = sum(packet.startswith((b"4", b"b")) for packet in self._outbox)
             self._outbox.clear()
             if unread:
-                self._handler.dropped(self, unread)
+                self._handler.dropped(self, "unfetched", unread)
         self._release_poll()
         self._keeper.forget(self)
 
@@ -373,7 +374,8 @@ class Connection:
         """The websocket whose handshake names this connection. One that comes too late is closed."""
         upgrade = Upgrade(self, usable=self._upgrade is None and self._websocket is None and not self.closed)
         options = self._keeper.options
-        upgrade.websocket = WebSocket(upgrade, options.max_message_bytes, options.max_outgoing_bytes)
+        limits = options.max_message_bytes, options.max_outgoing_bytes
+        upgrade.websocket = WebSocket(upgrade, *limits, self._keeper.cork)
         if upgrade.usable:
             self._upgrade = upgrade
         return upgrade.websocket

@@ -1,8 +1,18 @@
 """Messages from WebSocket frames: what RFC 6455 asks for and picows leaves to its user. No I/O."""
 
+import struct
+
 from picows import WSMsgType
 
 from service.transport.engine.codes import CloseCode
+
+TEXT_FRAME = 0x81
+BINARY_FRAME = 0x82
+_IN_TWO_BYTES, _IN_EIGHT_BYTES = 126, 127
+_MAX_IN_TWO_BYTES = 0xFFFF
+_SHORT = struct.Struct("!BB").pack
+_MEDIUM = struct.Struct("!BBH").pack
+_LONG = struct.Struct("!BBQ").pack
 
 MAX_FRAGMENTS = 1024
 """Fragments of one message. Nobody splits a message of this server's sizes into more."""
@@ -54,6 +64,16 @@ class Assembler:
             return self._data.decode()
         except UnicodeDecodeError:
             raise invalid_text() from None
+
+
+def whole_frame(head: int, payload: bytes) -> bytes:
+    """An unmasked frame that is a whole message (RFC 6455, section 5.2). `head` is its first byte."""
+    size = len(payload)
+    if size < _IN_TWO_BYTES:
+        return _SHORT(head, size) + payload
+    if size <= _MAX_IN_TWO_BYTES:
+        return _MEDIUM(head, _IN_TWO_BYTES, size) + payload
+    return _LONG(head, _IN_EIGHT_BYTES, size) + payload
 
 
 def reserved_bits() -> FrameError:

@@ -57,10 +57,12 @@ class EngineRoutes:
 
     async def handle(self, request: Request) -> HTTPResponse | None:
         """Answer a request; None when a websocket has taken over its connection."""
-        origin = request.headers.getone("origin", None)
+        origins = request.headers.getall("origin", [])
+        origin = "several" if len(origins) > 1 else next(iter(origins), None)
         try:
             answer = await self._answer(request, origin)
         except RequestRefusedError as refusal:
+            request.stream.request_max_size = 0  # type: ignore[union-attr] # a body is not waited for
             answer = json({"code": refusal.code, "message": refusal.message}, status=refusal.status)
         if answer is not None:
             answer.headers.update(self._origins.headers(origin))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from service.transport.engine.connection import Connection, EngineOptions, Handler
+from service.transport.engine.websocket import Cork
 from service.transport.engine.wheel import Wheel
 
 SID_BYTES = 15
@@ -26,6 +27,7 @@ class EngineServer:
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
+        self.cork = Cork()
         self._connections: dict[str, Connection] = {}
         self._wheel: Wheel | None = None
         self._empty = asyncio.Event()
@@ -47,6 +49,10 @@ class EngineServer:
     def __iter__(self) -> Iterator[Connection]:
         """The connections as of now. From any thread."""
         return iter(tuple(self._connections.values()))
+
+    def most_waiting_bytes(self) -> int:
+        """What waits for the client that reads most slowly. From any thread."""
+        return max((connection.waiting_bytes for connection in self), default=0)
 
     def get(self, sid: str) -> Connection | None:
         """The connection with this sid."""

@@ -15,6 +15,7 @@ from observability.catalogue import (
     EVENT_LOOP_STALLS,
     OBSERVER_FAILURES,
     OLDEST_CALL,
+    OUTBOUND_DROPPED,
     PROBE_LAST_SUCCESS,
     READY,
     TRACE_SPANS,
@@ -216,6 +217,13 @@ STORM = (
     ),
     Case("ReconnectStorm", "everyday losses", {CONNECTED: "1000x60", CAME: "0+20x60", LOST: "0+20x60"}, "20m"),
 )
+DROPPED = of(OUTBOUND_DROPPED, reason="slow_consumer")
+UNFETCHED = of(OUTBOUND_DROPPED, reason="unfetched")
+DROPS = (
+    Case("OutboundDrops", "three messages a minute", {DROPPED: "0+3x60"}, "30m", (Firing(NODE_A, "30"),)),
+    Case("OutboundDrops", "one client, once", {DROPPED: "0 0 12x60"}, "30m"),
+    Case("OutboundDrops", "clients on polling that go away", {UNFETCHED: "0+30x60"}, "30m"),
+)
 FAILURES = (
     Case(
         "NewExceptions",
@@ -327,6 +335,7 @@ CASES = (
     *CALLING,
     *SLOW,
     *STORM,
+    *DROPS,
     *FAILURES,
     *LEAKS,
     *RESOURCES,

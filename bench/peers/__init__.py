@@ -1,0 +1,1 @@
+"""Servers to set this one against."""

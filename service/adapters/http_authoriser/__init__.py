@@ -1,0 +1,1 @@
+"""Leave to call somebody, asked of the application's backend over HTTP."""

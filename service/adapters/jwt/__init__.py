@@ -1,0 +1,1 @@
+"""Authentication by JSON Web Tokens (RFC 7519) that the application's backend issues."""
