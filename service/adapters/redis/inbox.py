@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
@@ -56,8 +56,6 @@ class Inbox:
         self._last = FIRST
         self._is_new = False
         self._seen: dict[str, int] = {}
-        self.on_missed: Callable[[Effect], None] = lambda _effect: None
-        """Told of an effect that came for sessions that are gone; its `to` names them."""
         membership.last_read = lambda: self._last
         membership.on_new_inbox = self._begin_again
 
@@ -161,12 +159,9 @@ class Inbox:
         return len(messages)
 
     def _deliver(self, effect: Effect) -> None:
-        missed: Sequence[SessionId] = [
-            session for session in effect.to if self._outlet is None or not self._outlet.deliver(session, effect)
-        ]
-        if missed:
-            self._watch.delivery_missed()
-            self.on_missed(effect)
+        for session in effect.to:
+            if self._outlet is None or not self._outlet.deliver(session, effect):
+                self._watch.delivery_missed()
 
     def _seat_lost(self, user: UserId, session: SessionId) -> None:
         self._directory.seat_lost(user, session)

@@ -8,10 +8,12 @@ from redis.exceptions import ResponseError
 
 from service.adapters.redis.scripts import SEAT
 from service.domain.call import Call, step
+from service.domain.effects import Ended, Reason
 from service.domain.events import Accept, HangUp
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.placing import Presence
 from service.ports import ConflictError, Free, OutOfReachError, Seated, Unchanged
+from tests.adapters.redis.test_inbox import Sockets
 from tests.domain.playbook import ALICE, ALICE_2, ALICE_ID, BOB, BOB_ID, CALL, ringing
 from tests.support.redis import Member, RedisServer, eventually, members, until
 
@@ -227,3 +229,59 @@ async def test_scripts_that_redis_has_forgotten_are_loaded_again(redis: RedisSer
         await client.script_flush()
         await one.directory.seat(ALICE_ID, ALICE)
         assert one.cluster.is_ready
+
+
+async def test_a_redis_that_was_emptied_under_a_quiet_node_is_written_again(redis: RedisServer) -> None:
+    async with members(redis.url, 2, lease_s=1.0) as (one, other), redis.client() as client:
+        await one.directory.seat(ALICE_ID, ALICE)
+        await client.flushall()
+
+        async def is_back() -> bool:
+            return await client.exists("test:user:alice", f"test:inbox:{other.name}") == 2
+
+        await eventually(is_back)
+        await until(lambda: one.cluster.is_ready and other.cluster.is_ready)
+        assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
+
+
+async def test_a_node_waits_while_somebody_clears_up_after_it(redis: RedisServer) -> None:
+    async with members(redis.url, 2, lease_s=1.0) as (one, other), redis.client() as client:
+        await one.directory.seat(ALICE_ID, ALICE)
+        await client.set(f"test:reap:{one.name}", other.name)
+        await client.hdel("test:epochs", one.name)
+        await until(lambda: not one.cluster.is_ready)
+        with pytest.raises(OutOfReachError):
+            await one.directory.seat(BOB_ID, BOB)
+        await client.delete(f"test:reap:{one.name}")
+        await until(lambda: one.cluster.is_ready)
+        assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
+
+
+async def test_the_parties_here_are_told_of_a_call_that_the_others_ended(redis: RedisServer) -> None:
+    async with members(redis.url, 2) as (one, other), redis.client() as client:
+        sockets = Sockets(ALICE)
+        one.attach(sockets)
+        await one.directory.seat(ALICE_ID, ALICE)
+        await other.directory.seat(BOB_ID, BOB)
+        await place(one, call_at(one))
+        await client.hdel("test:epochs", one.name)
+        await client.delete(f"test:call:{CALL}")
+        await one.directory.seat(CAROL_ID, CAROL)
+        over = Ended(to=(ALICE, BOB), call_id=CALL, by=None, reason=Reason.CONNECTION_LOST)
+        assert sockets.told == [(ALICE, over)]
+
+
+async def test_a_join_that_failed_leaves_the_seat_as_it_was(redis: RedisServer) -> None:
+    async with members(redis.url, 1) as (one,):
+        await one.directory.seat(ALICE_ID, ALICE)
+        redis.kill()
+        with pytest.raises(OutOfReachError):
+            await one.directory.seat(ALICE_ID, ALICE_2)
+        assert await one.directory.presence(ALICE_ID) == Presence(ALICE_ID, (ALICE,))
+
+
+async def test_the_lease_is_given_up_although_redis_is_away(redis: RedisServer) -> None:
+    async with members(redis.url, 1) as (one,):
+        redis.kill()
+        await until(lambda: not one.cluster.is_ready)
+        await one.cluster.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.py_client import PyClient, py_client
+from tests.support.privacy import assert_nothing_private
 from tests.support.redis import RedisServer, eventually
 from tests.support.server import START_TIMEOUT_S, Server, free_port, running_server
 
@@ -70,6 +71,7 @@ async def test_a_whole_call_between_two_nodes(redis: RedisServer, tmp_path: Path
             for party in (alice, bob):
                 assert await party.next() == ("call:ended", ended)
         for server in (one, other):
+            assert_nothing_private(server)
             assert server.stop() == 0
             assert "Traceback" not in server.log.read_text()
     async with redis.client() as client:
