@@ -49,8 +49,10 @@ def test_the_log_level_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "REDIS_URL",
             "http://redis",
-            "REDIS_URL: must start with redis://, rediss:// or redis+sentinel://, for example "
-            "REDIS_URL=redis://:password@redis:6379/0",
+            (
+                "REDIS_URL: must start with redis://, rediss:// or redis+sentinel://, for example "
+                "REDIS_URL=redis://:password@redis:6379/0"
+            ),
         ),
         (
             "NODE_ID",
