@@ -171,6 +171,8 @@ DISCONNECTS = _counter(
         "protocol_error",
         "slow_consumer",
         "idle",
+        "token_expired",
+        "flooding",
         "shutdown",
     ),
 )
@@ -216,6 +218,12 @@ EVENT_DURATION = _histogram(
 )
 EVENT_QUEUE_DELAY = _histogram(
     "event_queue_delay_seconds", "From an event's arrival to the start of its handling.", HANDLER_BUCKETS_S
+)
+RATE_LIMITED = _counter(
+    "rate_limited_total",
+    "What was refused for its rate: events of a socket (`events`), calls of a user or a pair (`calls`), connections of "
+    "an address (`connects`).",
+    scope=("events", "calls", "connects"),
 )
 EVENTS_IN_PROGRESS = _gauge("events_in_progress", "1", "Events that are being handled now.")
 EVENT_EXCEPTIONS = _counter(
@@ -328,6 +336,7 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         EVENTS_TOTAL,
         EVENT_DURATION,
         EVENT_QUEUE_DELAY,
+        RATE_LIMITED,
         EVENTS_IN_PROGRESS,
         EVENT_EXCEPTIONS,
     ),

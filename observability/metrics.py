@@ -9,6 +9,7 @@ from observability.record import CallRecord, CallWatcher
 from service.domain.call import State
 from service.domain.events import Media
 from service.domain.ids import CallId, SessionId
+from service.errors import RateLimitedError
 from service.ports import EventHandled, LinkClosed, LinkOpened, LinkRefused, Observer
 
 
@@ -27,6 +28,12 @@ class EventMetrics(Observer):
         self.message_sent = self._sent.observe  # type: ignore[assignment]
 
     # --- on the way of every event: children are kept, nothing is looked up twice ---
+
+    def event_refused(self, record: EventHandled) -> None:
+        """See `Observer.event_refused`."""
+        if record.outcome == RateLimitedError.code:
+            scope = "calls" if record.took_s else "events"
+            self._instruments.counter(c.RATE_LIMITED, scope).value += 1
 
     def event_handled(self, record: EventHandled) -> None:
         """See `Observer.event_handled`."""
@@ -74,6 +81,8 @@ class EventMetrics(Observer):
     def link_refused(self, record: LinkRefused) -> None:
         """See `Observer.link_refused`."""
         self._instruments.counter(c.CONNECTS, record.transport, record.result).value += 1
+        if record.result == RateLimitedError.code:
+            self._instruments.counter(c.RATE_LIMITED, "connects").value += 1
 
     def link_upgraded(self, session: SessionId) -> None:
         """See `Observer.link_upgraded`."""

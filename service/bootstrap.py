@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -19,11 +20,11 @@ from service.adapters.memory.timers import MemoryTimers
 from service.adapters.redis.address import RedisUrlError
 from service.adapters.redis.cluster import Cluster, RedisOptions
 from service.adapters.redis.watch import RedisWatch
-from service.config import ConfigError, Settings, rate_of, split
+from service.config import ConfigError, Settings
 from service.control.control import CallControl
 from service.control.session import Session
 from service.domain.call import Policy
-from service.domain.ice import IceServers
+from service.domain.ice import IceGrant, IceServers
 from service.domain.ids import CallId, SessionId, UserId
 from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, Router, Timers
 from service.supervisor import Supervisor
@@ -31,9 +32,10 @@ from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
 from service.transport.engine.connection import EngineOptions
 from service.transport.engine.session import Heartbeat
-from service.transport.gateway import Gateway
+from service.transport.gateway import EventLimits, Gateway
 from service.transport.server import listen, serve
 from service.transport.tls import CertificateError, ReloadingContext
+from service.values import rate_of, split
 
 GC_THRESHOLDS = (20_000, 20, 100)
 """When the collector looks for cycles (`gc.set_threshold`). There are next to none, and looking for them as often as
@@ -85,6 +87,8 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         policy=Policy(ring_timeout_s=settings.ring_timeout_s, reconnect_grace_s=settings.reconnect_grace_s),
         authoriser=_authoriser(settings, clock),
         hide_presence=settings.hide_presence,
+        ice=_ice(settings),
+        rings=rate_of(settings.limit_call_initiate),
     )
     gateway = Gateway(
         control=control,
@@ -93,6 +97,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         supervisor=supervisor,
         clock=clock,
         event_backlog=settings.event_backlog,
+        limits=EventLimits(rate_of(settings.limit_events), settings.auth_expiry_grace_s),
     )
     adapters.attach(gateway, control)
     cluster = adapters.cluster
@@ -191,6 +196,17 @@ def ice_servers(settings: Settings) -> IceServers:
         turn_secret=next(iter(split(settings.turn_secret)), ""),
         turn_ttl_s=settings.turn_ttl_s,
     )
+
+
+def _ice(settings: Settings) -> Callable[[Session, CallId | None], IceGrant]:
+    """Who may use which STUN and TURN servers: relays only those whose name is proved, where names can be."""
+    servers = ice_servers(settings)
+
+    def grant(session: Session, call_id: CallId | None) -> IceGrant:
+        user = session.identity.user if settings.can_authenticate else session.user
+        return servers.for_anybody() if user is None else servers.for_user(user, call_id, time.time())
+
+    return grant
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:

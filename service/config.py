@@ -8,16 +8,13 @@ import enum
 import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.domain.budget import UNLIMITED, Rate
+from service.values import check_origin, check_redis_url, check_url, rate_of, split
 
 ENV_FILE = Path(".env")
-_RATE = re.compile(r"([0-9]{1,9})/([0-9]{0,6})(s|m|h)")
-_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(Exception):
@@ -107,6 +104,15 @@ class Settings(BaseSettings):
         unit=Unit.SECONDS,
         ge=0,
         le=300,
+    )
+    auth_expiry_grace_s: float = _setting(
+        30.0,
+        "How long a connection stays after its token has run out, for `auth:refresh` to bring a fresh one. Then it is "
+        "closed with the code 4001.",
+        "30",
+        unit=Unit.SECONDS,
+        ge=0,
+        le=3600,
     )
     authorize_url: str = _setting(
         "",
@@ -246,6 +252,18 @@ class Settings(BaseSettings):
         "Behind a proxy, set TRUSTED_PROXIES first: else all clients have one address.",
         "30/1s",
     )
+    limit_events: str = _setting(
+        "500/1s",
+        "How many events one socket may send in a time; more are refused with `rate_limited`, and who goes on is "
+        "disconnected with the code 4029. 0 is no limit.",
+        "200/1s",
+    )
+    limit_call_initiate: str = _setting(
+        "60/1m",
+        "How many calls one user may place in a time, and half as many to one callee; more are refused with "
+        "`rate_limited`. 0 is no limit.",
+        "10/1m",
+    )
     max_connections: int = _setting(
         50_000,
         "How many connections the node holds; more are answered 503 with Retry-After. 0 is no limit.",
@@ -357,14 +375,14 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: str) -> str:
         for origin in value.split(","):
-            _check_origin(origin.strip())
+            check_origin(origin.strip())
         return value
 
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://")):
-            raise ValueError("must start with redis://, rediss:// or redis+sentinel://")
+        if value:
+            check_redis_url(value)
         return value
 
     @field_validator("node_id")
@@ -385,7 +403,7 @@ class Settings(BaseSettings):
     @classmethod
     def _url(cls, value: str) -> str:
         if value:
-            _check_url(value)
+            check_url(value)
         return value
 
     @field_validator("stun_urls", "turn_urls")
@@ -403,7 +421,7 @@ class Settings(BaseSettings):
             raise ValueError(f"each secret must have at least {MIN_SECRET_BYTES} bytes")
         return value
 
-    @field_validator("limit_connects")
+    @field_validator("limit_connects", "limit_events", "limit_call_initiate")
     @classmethod
     def _limit(cls, value: str) -> str:
         rate_of(value)
@@ -418,44 +436,6 @@ class Settings(BaseSettings):
     def can_authenticate(self) -> bool:
         """Whether there is anything to check a token with."""
         return bool(split(self.auth_jwt_secrets) or self.auth_jwks_url)
-
-
-def split(value: str) -> tuple[str, ...]:
-    """The parts of a setting that takes several, separated by commas."""
-    return tuple(part for part in map(str.strip, value.split(",")) if part)
-
-
-def _check_url(value: str) -> None:
-    try:
-        url = urlsplit(value)
-        _ = url.port
-    except ValueError:
-        raise ValueError("must be a URL") from None
-    if url.scheme not in ("http", "https") or not url.hostname or not value.isascii() or " " in value:
-        raise ValueError("must be a URL that starts with http:// or https://")
-    if url.username is not None or url.fragment:
-        raise ValueError("must be a URL without user name, password and fragment")
-
-
-def rate_of(limit: str) -> Rate:
-    """The rate of a setting such as `30/1s`; `0` is no limit.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if limit.strip() == "0":
-        return UNLIMITED
-    found = _RATE.fullmatch(limit.strip())
-    if found is None or found[2] == "0":
-        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
-    return Rate(int(found[1]), float(found[2] or 1) * _PERIODS[found[3]])
-
-
-def _check_origin(origin: str) -> None:
-    scheme, separator, rest = origin.partition("://")
-    host = rest.rstrip("/")
-    if origin != "*" and not (scheme in ("http", "https") and separator and host and "/" not in host):
-        raise ValueError("each origin must be * or a scheme and a host without a path")
 
 
 def load_settings() -> Settings:

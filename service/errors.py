@@ -16,6 +16,8 @@ class SignallingError(Exception):
     code: ClassVar[str]
     message: ClassVar[str]
     advice: ClassVar[str]
+    retry_after_s: float | None = None
+    """When to try again, where that is known."""
 
     def __init__(self) -> None:
         super().__init__(self.message)
@@ -98,6 +100,8 @@ class TokenNotYetValidError(AuthenticationError):
 
 class AuthenticationUnavailableError(AuthenticationError):
     """The token cannot be judged now: the keys of its issuer cannot be fetched."""
+
+    retry_after_s = 10.0
 
     code = "authentication_unavailable"
     message = "Authentication is not possible at the moment"
@@ -207,6 +211,18 @@ class UnavailableError(SignallingError):
     advice = "Try again in a second or two. Calls that stand go on."
 
 
+class RateLimitedError(SignallingError):
+    """More events than the sender may send. `retry_after_s` says when the next one will do."""
+
+    code = "rate_limited"
+    message = "Too many requests"
+    advice = "Wait for `retryAfterMs`, then go on more slowly. Who goes on like this is disconnected (close code 4029)."
+
+    def __init__(self, retry_after_s: float = 0.0) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
 class InternalError(SignallingError):
     """The server failed. The text is the one of the failed event (`Failed to ...`)."""
 
@@ -238,5 +254,6 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     ReceiverNotFoundError,
     BacklogFullError,
     UnavailableError,
+    RateLimitedError,
     InternalError,
 )

@@ -54,6 +54,7 @@ export type ErrorCode =
   | "receiver_not_found"
   | "backlog_full"
   | "unavailable"
+  | "rate_limited"
   | "internal";
 
 /** Why a call ended; a closed set. */
@@ -74,6 +75,14 @@ export type CallType =
   | "audio"
   | "video";
 
+/** One STUN or TURN server, in the form of `RTCIceServer` (W3C WebRTC, section 4.2.4). */
+export interface IceServer {
+  urls: Array<string>;
+  username?: string;
+  /** The password, for TURN. */
+  credential?: string;
+}
+
 /** A live call as a party needs to know it to go on with it. */
 export interface CallSnapshot {
   /** A call id, opaque: unguessable, unique per call. */
@@ -90,8 +99,18 @@ export interface CallSnapshot {
 
 /** Speak for a user from now on. An older socket of the same user is disconnected; its call goes on here. */
 export interface UserJoinRequest {
-  /** The user to speak for, 1 to 128 characters. Required. */
+  /** The user to speak for, 1 to 128 characters. Required, unless the token says who it is. */
   userId: string;
+}
+
+/** Send a fresh token before the last one runs out. It must name the same user. Confirmed by the acknowledgement. */
+export interface AuthRefreshRequest {
+  /** The new token, as in the handshake. */
+  token: string;
+}
+
+/** Ask for STUN and TURN servers, with fresh passwords. Ask again before `ttl` is over. */
+export interface IceServersQueryRequest {
 }
 
 /** Ask whether a user is online and in a call. Allowed before joining, and about anybody. */
@@ -180,8 +199,18 @@ export interface UserJoined {
   userId: string;
   /** The Socket.IO id of this socket, `socket.id`. */
   socketId: string;
+  /** For `new RTCPeerConnection({iceServers})`. Empty where the server has none to offer. */
+  iceServers: Array<IceServer>;
   /** A live call as a party needs to know it to go on with it. */
   call?: CallSnapshot;
+}
+
+/** The STUN and TURN servers to use, with passwords that are good from now on. */
+export interface IceServers {
+  /** For `new RTCPeerConnection({iceServers})`. Empty where the server has none to offer. */
+  iceServers: Array<IceServer>;
+  /** For how many seconds the passwords open a relay; ask again before. */
+  ttl?: number;
 }
 
 /** Whether a user is online and in a call; both false for a user that nobody knows. */
@@ -306,6 +335,10 @@ export interface SignallingError {
 export interface ClientToServerEvents {
   /** Speak for a user from now on. An older socket of the same user is disconnected; its call goes on here. */
   "user:join": (payload: UserJoinRequest, ack: (answer: Ack<UserJoined>) => void) => void;
+  /** Send a fresh token before the last one runs out. It must name the same user. Confirmed by the acknowledgement. */
+  "auth:refresh": (payload: AuthRefreshRequest, ack: (answer: Ack) => void) => void;
+  /** Ask for STUN and TURN servers, with fresh passwords. Ask again before `ttl` is over. */
+  "ice:servers": (payload: IceServersQueryRequest, ack: (answer: Ack<IceServers>) => void) => void;
   /** Ask whether a user is online and in a call. Allowed before joining, and about anybody. */
   "user:status": (payload: UserStatusRequest, ack: (answer: Ack<UserStatus>) => void) => void;
   /** Call somebody. Both are in a call from here on. Who calls the user that calls him answers that call. */
@@ -330,6 +363,8 @@ export interface ClientToServerEvents {
 export interface ServerToClientEvents {
   /** The socket speaks for the user now. `call` is there when the user takes up a live call again. */
   "user:joined": (payload: UserJoined) => void;
+  /** The STUN and TURN servers to use, with passwords that are good from now on. */
+  "ice:servers": (payload: IceServers) => void;
   /** Whether a user is online and in a call; both false for a user that nobody knows. */
   "user:status": (payload: UserStatus) => void;
   /** Somebody calls. Answer with `call:accept` or `call:reject`. */

@@ -8,6 +8,7 @@ from, and the other sees the world that the winner left.
 Effects are performed after the commit and nowhere else.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -15,12 +16,14 @@ from functools import partial
 import msgspec
 
 from service.control.session import Session
+from service.domain.budget import UNLIMITED, Buckets, Rate
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
-from service.domain.effects import Effect, Joined, Snapshot, StatusReport
+from service.domain.effects import Effect, IceReport, Joined, Snapshot, StatusReport
 from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown
+from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.placing import Attempt, Refusal, RefusedError, place
-from service.domain.requests import InCall, Initiate, Join, Relay, Request, Status
+from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Request, Status
 from service.errors import (
     AlreadyInCallError,
     AlreadyJoinedError,
@@ -28,11 +31,13 @@ from service.errors import (
     CallNotFoundError,
     NotAllowedError,
     NotJoinedError,
+    RateLimitedError,
     ReceiverNotFoundError,
     SelfCallError,
     SignallingError,
     UnauthorizedError,
     UnavailableError,
+    UserIdRequiredError,
     UserNotAvailableError,
     UserNotFoundError,
 )
@@ -94,6 +99,8 @@ class CallControl:
         policy: Policy,
         authoriser: Authoriser | None = None,
         hide_presence: bool = False,
+        ice: Callable[[Session, CallId | None], IceGrant] | None = None,
+        rings: Rate = UNLIMITED,
     ) -> None:
         self._directory = directory
         self._router = router
@@ -104,9 +111,13 @@ class CallControl:
         self._policy = policy
         self._unsettled: list[tuple[Session, bool]] = []
         self._authoriser = authoriser or Authoriser()
+        self._ice = ice or no_ice
+        self._rings: Buckets[UserId] = Buckets(rings)
+        self._rings_of_pair: Buckets[tuple[UserId, UserId]] = Buckets(_half(rings))
         self._hide_presence = hide_presence
         self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
             Join: self._join,
+            AskIce: self._ask_ice,
             Status: self._status,
             Initiate: self._initiate,
             InCall: self._in_call,
@@ -187,7 +198,9 @@ class CallControl:
 
     async def _join(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, Join)  # noqa: S101 - dispatched by type
-        user = request.user
+        user = request.user or session.identity.user
+        if user is None:
+            raise UserIdRequiredError
         if session.user not in (None, user) or session.identity.user not in (None, user):
             raise AlreadyJoinedError
         seat = await self._directory.seat(user, session.id)
@@ -196,7 +209,8 @@ class CallControl:
         taken_over: tuple[Effect, ...] = ()
         if call is not None and call.role_of(session.id) is None:
             call, taken_over = await self._take_over(session.id, user, seat.displaced)
-        joined = Joined(to=(session.id,), user=user, session=session.id, call=_snapshot(call, user))
+        grant = self._ice(session, None if call is None else call.id)
+        joined = Joined(to=(session.id,), user=user, session=session.id, ice=grant, call=_snapshot(call, user))
         await self._router.send((joined, *taken_over))
         for displaced in seat.displaced:
             await self._router.dismiss(displaced)
@@ -217,6 +231,15 @@ class CallControl:
             return None, ()
         return done.call, done.effects
 
+    async def _ask_ice(self, session: Session, request: Request) -> Outcome:
+        assert isinstance(request, AskIce)  # noqa: S101 - dispatched by type
+        if session.user is None:
+            raise NotJoinedError
+        call = await self._call_of(session.user)
+        report = IceReport(to=(session.id,), grant=self._ice(session, None if call is None else call.id))
+        await self._router.send((report,))
+        return Outcome(report)
+
     async def _status(self, session: Session, request: Request) -> Outcome:
         assert isinstance(request, Status)  # noqa: S101 - dispatched by type
         shown = await self._may_see(session.user, request.user)
@@ -235,6 +258,7 @@ class CallControl:
         user = session.user
         if user is None:
             raise NotJoinedError
+        self._check_rings(user, request.callee)
         for _ in range(MAX_ATTEMPTS):
             # The callee first: his call may be one with the caller (glare), of which this node has not heard yet.
             callee = await self._directory.presence(request.callee)
@@ -254,6 +278,12 @@ class CallControl:
                 await self._perform(placed)
                 return Outcome(_confirmation(placed, session.id), placed.call.id)
         raise ContentionError
+
+    def _check_rings(self, caller: UserId, callee: UserId) -> None:
+        now_s = self._clock.now()
+        wait_s = self._rings_of_pair.take((caller, callee), now_s) or self._rings.take(caller, now_s)
+        if wait_s:
+            raise RateLimitedError(wait_s)
 
     async def _check_allowed(self, caller: UserId, callee: UserId) -> None:
         """With hidden presence a callee who may not be called looks like one who is offline, and in the same time."""
@@ -345,6 +375,16 @@ class CallControl:
 
     def _observe(self, before: Call | None, event: Event | None, done: Step) -> None:
         self._observer.call_stepped(CallStepped(before, done.call, event, done.effects, self._clock.now()))
+
+
+def no_ice(_session: Session, _call: CallId | None) -> IceGrant:
+    """No servers for anybody."""
+    return IceGrant(())
+
+
+def _half(rate: Rate) -> Rate:
+    """What one pair may use of a user's calls."""
+    return Rate(math.ceil(rate.number / 2), rate.period_s)
 
 
 def _grounds(attempt: Attempt) -> tuple[Precondition, ...]:

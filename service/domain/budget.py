@@ -1,6 +1,12 @@
 """How much of something may be had in a time: token buckets."""
 
-from typing import NamedTuple
+from collections.abc import Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+MAX_OWNERS = 100_000
+"""Owners whose bucket is kept. When there are as many, those whose bucket is full again are forgotten."""
 
 
 class Rate(NamedTuple):
@@ -39,3 +45,26 @@ class Bucket:
     def is_full(self, rate: Rate, now_s: float) -> bool:
         """Whether forgetting the bucket would change nothing."""
         return self._left + (now_s - self._at_s) * rate.per_second >= rate.number
+
+
+class Buckets(Generic[K]):
+    """A bucket for each owner of one rate, in bounded memory."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._buckets: dict[K, Bucket] = {}
+
+    def take(self, owner: K, now_s: float) -> float:
+        """Take one. 0 if it was there or there is no limit, else the seconds until it will be."""
+        if not self._rate.number:
+            return 0.0
+        bucket = self._buckets.get(owner)
+        if bucket is None:
+            if len(self._buckets) >= MAX_OWNERS:
+                self._forget(now_s)
+            bucket = self._buckets[owner] = Bucket(self._rate, now_s)
+        return bucket.take(self._rate, now_s)
+
+    def _forget(self, now_s: float) -> None:
+        kept = {owner: bucket for owner, bucket in self._buckets.items() if not bucket.is_full(self._rate, now_s)}
+        self._buckets = kept if len(kept) < MAX_OWNERS else {}

@@ -7,6 +7,7 @@ the router brings it there. An effect is immutable and holds no reference to a c
 import msgspec
 
 from service.domain.events import Media
+from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.words import Word
 
@@ -55,6 +56,13 @@ class Joined(Effect, frozen=True):
     user: UserId
     session: SessionId
     call: Snapshot | None = None
+    ice: IceGrant = IceGrant(())
+
+
+class IceReport(Effect, frozen=True):
+    """The servers that the session may use now."""
+
+    grant: IceGrant
 
 
 class StatusReport(Effect, frozen=True):

@@ -11,9 +11,19 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Join(Request, frozen=True):
-    """Speak for `user` from now on."""
+    """Speak for `user` from now on; without one, for the user that the session has proved to be."""
 
-    user: UserId
+    user: UserId | None
+
+
+class Renew(Request, frozen=True):
+    """Prove anew who the session's owner is, before the last proof runs out. Answered by the gateway."""
+
+    token: str
+
+
+class AskIce(Request, frozen=True):
+    """Which STUN and TURN servers may I use, and with which passwords?"""
 
 
 class Status(Request, frozen=True):

@@ -376,11 +376,14 @@ def _listed_text(error: type[SignallingError]) -> str:
 def _where(error: type[SignallingError]) -> str:
     if error in (UnknownEventError, ReservedEventError):
         return "names outside this reference"
-    if error in connection_errors():
-        return "the connection: `connect_error` with `data.code`"
     if error in general_errors():
         return "all"
-    return ", ".join(link(sent(kind), code(kind.event)) for kind in CLIENT_MESSAGES if error in kind.errors)
+    connection = ("the connection: `connect_error` with `data.code`",) if error in connection_errors() else ()
+    return ", ".join((*connection, *_events_of(error)))
+
+
+def _events_of(error: type[SignallingError]) -> tuple[str, ...]:
+    return tuple(link(sent(kind), code(kind.event)) for kind in CLIENT_MESSAGES if error in kind.errors)
 
 
 def _end_list() -> list[str]:

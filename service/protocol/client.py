@@ -13,10 +13,11 @@ from msgspec import UNSET, UnsetType, field
 from service.domain.events import Accept, Answer, HangUp, MediaUp, Offer, Reject
 from service.domain.events import Candidate as CandidateEvent
 from service.domain.ids import SessionId, UserId
-from service.domain.requests import InCall, Initiate, Join, Relay, Request, Status
+from service.domain.requests import AskIce, InCall, Initiate, Join, Relay, Renew, Request, Status
 from service.errors import (
     AlreadyInCallError,
     AlreadyJoinedError,
+    AuthenticationUnavailableError,
     CallExpiredError,
     CallNotFoundError,
     NotAllowedError,
@@ -24,6 +25,9 @@ from service.errors import (
     ReceiverNotFoundError,
     SelfCallError,
     SignallingError,
+    TokenExpiredError,
+    TokenInvalidError,
+    TokenNotYetValidError,
     UnauthorizedError,
     UserIdRequiredError,
     UserNotAvailableError,
@@ -83,7 +87,7 @@ class UserJoin(ClientMessage, frozen=True):
             UserId,
             msgspec.Meta(
                 max_length=MAX_USER_ID_CHARS,
-                description="The user to speak for, 1 to 128 characters. Required.",
+                description="The user to speak for, 1 to 128 characters. Required, unless the token says who it is.",
                 examples=["alice"],
             ),
         ]
@@ -92,9 +96,41 @@ class UserJoin(ClientMessage, frozen=True):
 
     def request(self, session: SessionId) -> Request:
         """See `ClientMessage.request`."""
-        if not self.user_id:
+        if self.user_id == "":
             raise UserIdRequiredError
         return Join(self.user_id)
+
+
+class AuthRefresh(ClientMessage, frozen=True):
+    """Send a fresh token before the last one runs out. It must name the same user. Confirmed by the acknowledgement."""
+
+    event = "auth:refresh"
+    failure = "Failed to refresh authentication"
+    errors = (
+        TokenInvalidError,
+        TokenExpiredError,
+        TokenNotYetValidError,
+        AuthenticationUnavailableError,
+        UnauthorizedError,
+    )
+    token: Annotated[str, msgspec.Meta(description="The new token, as in the handshake.", examples=["eyJhbGciOi..."])]
+
+    def request(self, session: SessionId) -> Request:
+        """See `ClientMessage.request`."""
+        return Renew(self.token)
+
+
+class IceServersQuery(ClientMessage, frozen=True):
+    """Ask for STUN and TURN servers, with fresh passwords. Ask again before `ttl` is over."""
+
+    event = "ice:servers"
+    failure = "Failed to get ICE servers"
+    errors = (NotJoinedError,)
+    confirmed_by = server.IceServers
+
+    def request(self, session: SessionId) -> Request:
+        """See `ClientMessage.request`."""
+        return AskIce()
 
 
 class UserStatus(ClientMessage, frozen=True):
@@ -251,6 +287,8 @@ class CallEnd(ClientMessage, frozen=True):
 
 CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
     UserJoin,
+    AuthRefresh,
+    IceServersQuery,
     UserStatus,
     CallInitiate,
     CallAccept,

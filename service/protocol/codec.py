@@ -38,8 +38,11 @@ class _Arguments(msgspec.Struct, array_like=True, frozen=True):
 
 
 def _decoder(kind: type[ClientMessage]) -> "msgspec.json.Decoder[Any]":
+    payload = (
+        ("payload", kind) if kind.__struct_fields__ else ("payload", kind, kind())
+    )  # nothing to say: may be left out
     arguments = msgspec.defstruct(
-        f"{kind.__name__}Arguments", [("payload", kind)], bases=(_Arguments,), array_like=True, frozen=True
+        f"{kind.__name__}Arguments", [payload], bases=(_Arguments,), array_like=True, frozen=True
     )
     return msgspec.json.Decoder(arguments)
 

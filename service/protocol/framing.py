@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 
 _HEAD = re.compile(r"([0-6])(?:([0-9]{1,4})-)?(?:(/[^,]{0,256}),?)?([0-9]{0,15})")
 _JSON = msgspec.json.Decoder(Any)
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)  # one pass, also over a string without an end
 
 
 class Kind(enum.IntEnum):
@@ -127,9 +127,9 @@ def _is_name(value: object) -> bool:
 
 def _placeholders(value: object) -> Iterator[int]:
     if isinstance(value, dict):
-        if value.get("_placeholder") is True:
-            number = value.get("num")
-            yield number if isinstance(number, int) else -1
+        if value.get("_placeholder") and "num" in value:  # as python-socketio sees it
+            number = value["num"]
+            yield number if isinstance(number, int) and not isinstance(number, bool) else -1
             return
         value = list(value.values())
     if isinstance(value, list):

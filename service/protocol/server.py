@@ -34,13 +34,39 @@ class CallSnapshot(msgspec.Struct, frozen=True, rename="camel"):
     state: Annotated[Literal["ringing", "connecting", "connected"], msgspec.Meta(description="Where the call stands.")]
 
 
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One STUN or TURN server, in the form of `RTCIceServer` (W3C WebRTC, section 4.2.4)."""
+
+    urls: Annotated[tuple[str, ...], msgspec.Meta(examples=[["stun:stun.example.com:3478"]])]
+    username: str | UnsetType = UNSET
+    credential: Annotated[str, msgspec.Meta(description="The password, for TURN.")] | UnsetType = UNSET
+
+
+IceServerList = Annotated[
+    tuple[IceServer, ...],
+    msgspec.Meta(description="For `new RTCPeerConnection({iceServers})`. Empty where the server has none to offer."),
+]
+
+
 class UserJoined(ServerMessage, frozen=True):
     """The socket speaks for the user now. `call` is there when the user takes up a live call again."""
 
     event = "user:joined"
     user_id: User
     socket_id: Annotated[str, msgspec.Meta(description="The Socket.IO id of this socket, `socket.id`.")]
+    ice_servers: IceServerList
     call: CallSnapshot | UnsetType = UNSET
+
+
+class IceServers(ServerMessage, frozen=True):
+    """The STUN and TURN servers to use, with passwords that are good from now on."""
+
+    event = "ice:servers"
+    ice_servers: IceServerList
+    ttl: (
+        Annotated[int, msgspec.Meta(description="For how many seconds the passwords open a relay; ask again before.")]
+        | UnsetType
+    ) = UNSET
 
 
 class UserStatus(ServerMessage, frozen=True):
@@ -158,6 +184,7 @@ class Error(ServerMessage, frozen=True):
 
 SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     UserJoined,
+    IceServers,
     UserStatus,
     CallIncoming,
     CallInitiated,

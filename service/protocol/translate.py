@@ -1,5 +1,6 @@
 """Effects of the domain as messages of the wire, and errors too."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from service.domain import effects
 from service.domain.effects import Effect, Reason, Snapshot
+from service.domain.ice import IceGrant
 from service.domain.ids import CallId
 from service.errors import InternalError, InvalidPayloadError, SignallingError, UserIdRequiredError
 from service.protocol import server
@@ -40,7 +42,24 @@ def _snapshot(snapshot: Snapshot | None) -> server.CallSnapshot | UnsetType:
 
 
 def _joined(effect: effects.Joined) -> ServerMessage:
-    return server.UserJoined(user_id=effect.user, socket_id=effect.session, call=_snapshot(effect.call))
+    grant = effect.ice
+    return server.UserJoined(
+        user_id=effect.user,
+        socket_id=effect.session,
+        ice_servers=_ice_servers(grant),
+        call=_snapshot(effect.call),
+    )
+
+
+def _ice(effect: effects.IceReport) -> ServerMessage:
+    ttl = UNSET if effect.grant.ttl_s is None else effect.grant.ttl_s
+    return server.IceServers(ice_servers=_ice_servers(effect.grant), ttl=ttl)
+
+
+def _ice_servers(grant: IceGrant) -> tuple[server.IceServer, ...]:
+    return tuple(
+        server.IceServer(each.urls, each.username or UNSET, each.credential or UNSET) for each in grant.servers
+    )
 
 
 def _status(effect: effects.StatusReport) -> ServerMessage:
@@ -93,6 +112,7 @@ def _reconnected(effect: effects.PeerReconnected) -> ServerMessage:
 
 _MESSAGES: dict[type[Effect], Callable[[Any], ServerMessage]] = {
     effects.Joined: _joined,
+    effects.IceReport: _ice,
     effects.StatusReport: _status,
     effects.Incoming: _incoming,
     effects.Initiated: _initiated,
@@ -127,5 +147,11 @@ def to_error(
     if isinstance(error, InvalidPayloadError):
         field, detail = error.field or UNSET, error.detail
     return server.Error(
-        message=text, code=error.code, failed=event, call_id=call_id or UNSET, field_=field, detail=detail
+        message=text,
+        code=error.code,
+        failed=event,
+        call_id=call_id or UNSET,
+        field_=field,
+        detail=detail,
+        retry_after_ms=UNSET if error.retry_after_s is None else math.ceil(error.retry_after_s * 1000),
     )

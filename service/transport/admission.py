@@ -4,10 +4,7 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
-from service.domain.budget import UNLIMITED, Bucket, Rate
-
-MAX_REMEMBERED = 100_000
-"""Addresses whose bucket is kept. A bucket that is full again is forgotten when there are as many."""
+from service.domain.budget import UNLIMITED, Buckets, Rate
 
 FULL_RETRY_S = 10
 """What a client is told to wait when the server is full."""
@@ -37,15 +34,14 @@ class Admission:
         self._limits = limits
         self._total = 0
         self._by_address: Counter[str] = Counter()
-        self._buckets: dict[str, Bucket] = {}
+        self._connects: Buckets[str] = Buckets(limits.connects)
 
     def judge(self, address: str, now_s: float) -> Turned | None:
         """Whether a connection from this address may be opened now. An attempt counts towards its rate."""
         limits = self._limits
-        if limits.connects.number:
-            wait_s = self._bucket(address, now_s).take(limits.connects, now_s)
-            if wait_s:
-                return Turned(429, "rate_limited", "Too many connections are opened", math.ceil(wait_s))
+        wait_s = self._connects.take(address, now_s)
+        if wait_s:
+            return Turned(429, "rate_limited", "Too many connections are opened", math.ceil(wait_s))
         if limits.connections and self._total >= limits.connections:
             return Turned(503, "server_full", "The server is full", FULL_RETRY_S)
         if limits.connections_per_address and self._by_address[address] >= limits.connections_per_address:
@@ -65,16 +61,3 @@ class Admission:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
-
-    def _bucket(self, address: str, now_s: float) -> Bucket:
-        bucket = self._buckets.get(address)
-        if bucket is None:
-            if len(self._buckets) >= MAX_REMEMBERED:
-                self._forget_full(now_s)
-            bucket = self._buckets[address] = Bucket(self._limits.connects, now_s)
-        return bucket
-
-    def _forget_full(self, now_s: float) -> None:
-        rate = self._limits.connects
-        kept = {address: bucket for address, bucket in self._buckets.items() if not bucket.is_full(rate, now_s)}
-        self._buckets = kept if len(kept) < MAX_REMEMBERED else {}

@@ -5,16 +5,29 @@ here, for every event in the same way; no event has a handler of its own.
 """
 
 import logging
+import time
+from typing import NamedTuple
 
 import msgspec
 
-from service.control.control import CallControl
+from service.control.control import CallControl, Outcome
 from service.control.session import Session
+from service.domain.budget import UNLIMITED, Bucket, Rate
 from service.domain.effects import Effect
 from service.domain.ids import CallId, SessionId
-from service.domain.requests import Relay
-from service.errors import BacklogFullError, InternalError, SignallingError
-from service.ports import Authenticator, Clock, EventHandled, Identity, LinkClosed, LinkOpened, LinkRefused, Observer
+from service.domain.requests import Relay, Renew, Request
+from service.errors import BacklogFullError, InternalError, RateLimitedError, SignallingError, UnauthorizedError
+from service.ports import (
+    Alarm,
+    Authenticator,
+    Clock,
+    EventHandled,
+    Identity,
+    LinkClosed,
+    LinkOpened,
+    LinkRefused,
+    Observer,
+)
 from service.protocol import codec
 from service.protocol.codec import Packet
 from service.protocol.framing import MalformedPacketError
@@ -23,17 +36,30 @@ from service.supervisor import Supervisor
 from service.transport.lane import Lane
 from service.transport.link import CloseReason, Link
 
+MAX_DEBT = 100
+"""Events beyond its rate after which a client that does not slow down is disconnected."""
+
 OTHER_EVENT = "_OTHER"
 """How events outside the contract are counted, since clients choose their names."""
 
 _log = logging.getLogger(__name__)
 
 
-class _Client(msgspec.Struct, frozen=True, gc=False):
+class _Client(msgspec.Struct, gc=False):
     link: Link
     session: Session
     lane: Lane
     opened_at_s: float
+    bucket: Bucket
+    debt: int = 0
+    """Refusals for the rate of events, less what was taken since."""
+
+
+class EventLimits(NamedTuple):
+    """See `service.config.Settings` for each."""
+
+    events: Rate = UNLIMITED
+    expiry_grace_s: float = 0.0
 
 
 class Gateway:
@@ -52,6 +78,7 @@ class Gateway:
         supervisor: Supervisor,
         clock: Clock,
         event_backlog: int,
+        limits: EventLimits = EventLimits(),  # noqa: B008 - a value
     ) -> None:
         self._control = control
         self._authenticator = authenticator
@@ -59,6 +86,9 @@ class Gateway:
         self._supervisor = supervisor
         self._now = clock.now
         self._event_backlog = event_backlog
+        self._limits = limits
+        self._call_at = clock.call_at
+        self._expiries: dict[SessionId, Alarm] = {}
         self._clients: dict[SessionId, _Client] = {}
         self.events_in_progress = 0
         self._last: tuple[Effect | None, bytes] = (None, b"")
@@ -69,14 +99,21 @@ class Gateway:
 
     # --- what the engine calls ----------------------------------------------------------------------------
 
-    async def admit(self, credentials: object) -> Identity | None:
-        """Judge the credentials of a CONNECT packet; None refuses the client."""
+    async def admit(self, credentials: object) -> Identity:
+        """Judge the credentials of a CONNECT packet.
+
+        Raises:
+            AuthenticationError: the client is refused; says why.
+        """
         return await self._authenticator.authenticate(credentials)
 
     def opened(self, link: Link, identity: Identity, took_s: float) -> None:
         """A client is connected, `took_s` after its handshake. Its id must be new."""
         lane = Lane("events of a socket", self._supervisor, self._event_backlog)
-        self._clients[link.id] = _Client(link, Session(link.id, identity), lane, self._now())
+        now_s = self._now()
+        client = _Client(link, Session(link.id, identity), lane, now_s, Bucket(self._limits.events, now_s))
+        self._clients[link.id] = client
+        self._expire_in_time(client)
         self._observer.link_opened(LinkOpened(link.id, link.transport, took_s))
 
     def refused(self, transport: str, result: str) -> None:
@@ -108,6 +145,8 @@ class Gateway:
         if client is None:
             return
         self._observer.message_received(len(packet) if packet.isascii() else len(packet.encode()))
+        if self._limits.events.number and not self._may_send(client, packet, received_at):
+            return
         try:
             event = codec.split(packet)
         except MalformedPacketError as error:
@@ -116,16 +155,62 @@ class Gateway:
         if event.event in codec.RELAYED and client.lane.is_idle and self._relay(client, event, received_at):
             return
         if not client.lane.submit(lambda: self._answer(client, event, received_at)):
-            self._turn_away(client, event, received_at)
+            self._turn_away(client, event, received_at, BacklogFullError())
 
     def closed(self, session: SessionId, reason: CloseReason) -> None:
         """A client is gone. What it sent before is still answered first."""
         client = self._clients.pop(session, None)
         if client is None:
             return
+        expiry = self._expiries.pop(session, None)
+        if expiry is not None:
+            expiry.cancel()
         lasted = self._now() - client.opened_at_s
         self._observer.link_closed(LinkClosed(session, client.link.transport, reason.value, lasted))
         client.lane.submit(lambda: self._leave(client, goodbye=reason is CloseReason.GOODBYE), force=True)
+
+    # --- limits -------------------------------------------------------------------------------------------
+
+    def _may_send(self, client: _Client, packet: str, now_s: float) -> bool:
+        """Whether one more event of a client is within its rate. Else it is told, and goes when it does not listen."""
+        wait_s = client.bucket.take(self._limits.events, now_s)
+        if not wait_s:
+            client.debt = max(0, client.debt - 1)
+            return True
+        client.debt += 1
+        if client.debt > MAX_DEBT:
+            client.link.abort(CloseReason.FLOODING, "events are sent within their rate")
+            return False
+        try:
+            self._turn_away(client, codec.split(packet), now_s, RateLimitedError(wait_s))
+        except MalformedPacketError as error:
+            client.link.abort(CloseReason.PROTOCOL_ERROR, error.rule)
+        return False
+
+    def _expire_in_time(self, client: _Client) -> None:
+        """Close a client some time after its proof has run out, unless it brings another before."""
+        session = client.session
+        before = self._expiries.pop(session.id, None)
+        if before is not None:
+            before.cancel()
+        if session.identity.expires_at_s is not None:
+            left_s = session.identity.expires_at_s - time.time() + self._limits.expiry_grace_s
+            when_s = self._now() + max(0.0, left_s)
+            self._expiries[session.id] = self._call_at(when_s, lambda: client.link.close(CloseReason.TOKEN_EXPIRED))
+
+    async def _renew(self, client: _Client, request: Renew) -> None:
+        """Take a fresh token of the same user.
+
+        Raises:
+            AuthenticationError: it is not accepted.
+            UnauthorizedError: it names another user.
+        """
+        session = client.session
+        identity = await self._authenticator.authenticate({"token": request.token})
+        if identity.user is None or identity.user != (session.identity.user or session.user):
+            raise UnauthorizedError
+        session.identity = identity
+        self._expire_in_time(client)
 
     # --- what the router calls ----------------------------------------------------------------------------
 
@@ -189,7 +274,7 @@ class Gateway:
         try:
             message = codec.decode(packet)
             call_id, traceparent = codec.call_id_of(message), codec.traceparent_of(message)
-            outcome = await self._control.handle(client.session, message.request(client.session.id))
+            outcome = await self._outcome(client, message.request(client.session.id))
         except SignallingError as known:
             refusal = known
         except MalformedPacketError as malformed:
@@ -219,6 +304,12 @@ class Gateway:
         if refusal is not None:
             self._observer.event_refused(record)
 
+    async def _outcome(self, client: _Client, request: Request) -> Outcome:
+        if isinstance(request, Renew):
+            await self._renew(client, request)
+            return Outcome()
+        return await self._control.handle(client.session, request)
+
     def _acknowledge(self, client: _Client, packet: Packet, confirmation: Effect | None) -> None:
         if packet.ack_id is not None:
             fields = None if confirmation is None else to_message(confirmation)
@@ -231,9 +322,9 @@ class Gateway:
         if packet.ack_id is not None:
             self._send(client, codec.encode_error_ack(packet.ack_id, error))
 
-    def _turn_away(self, client: _Client, packet: Packet, received_at_s: float) -> None:
-        self._refuse(client, packet, BacklogFullError(), None)
+    def _turn_away(self, client: _Client, packet: Packet, received_at_s: float, refusal: SignallingError) -> None:
+        self._refuse(client, packet, refusal, None)
         name = packet.event if codec.kind_of(packet.event) else OTHER_EVENT
-        record = EventHandled(name, BacklogFullError.code, None, client.session.id, received_at_s, 0.0, 0.0, None)
+        record = EventHandled(name, refusal.code, None, client.session.id, received_at_s, 0.0, 0.0, None)
         self._observer.event_handled(record)
         self._observer.event_refused(record)

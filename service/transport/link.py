@@ -16,6 +16,8 @@ class CloseReason(enum.StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     SLOW_CONSUMER = "slow_consumer"
     IDLE = "idle"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason
+    FLOODING = "flooding"
     SHUTDOWN = "shutdown"
 
 

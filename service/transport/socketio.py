@@ -2,7 +2,10 @@
 
 import time
 
+from socketio.exceptions import ConnectionRefusedError  # noqa: A004 - the library's name for it
+
 from service.domain.ids import SessionId
+from service.errors import AuthenticationError
 from service.supervisor import Supervisor
 from service.transport.engine.connection import Connection
 from service.transport.engine.server import EngineServer
@@ -110,12 +113,13 @@ class SocketServer(StrictServer):
         connection = self._connection(session)
         if connection is None:
             return False
-        identity = await self._gateway.admit(credentials)
         link: SocketLink = connection.context
-        if identity is None:
+        try:
+            identity = await self._gateway.admit(credentials)
+        except AuthenticationError as refusal:
             link.was_open = True
             self._gateway.refused(connection.transport, "refused")
-            return False
+            raise ConnectionRefusedError(refusal.message, _data(refusal)) from None
         if connection.closed:
             return False
         link.id = SessionId(session)
@@ -140,3 +144,9 @@ class SocketServer(StrictServer):
         if connection is not None and (namespace or NAMESPACE) == NAMESPACE:
             name = Json.dumps([data[0] if isinstance(data[0], str) else ""])[:-1]
             self._gateway.receive(connection.context.id, f"2{'' if id is None else id}{name},null]")
+
+
+def _data(refusal: AuthenticationError) -> dict[str, object]:
+    """The `data` of a CONNECT_ERROR."""
+    wait_s = refusal.retry_after_s
+    return {"code": refusal.code} if wait_s is None else {"code": refusal.code, "retryAfterMs": round(wait_s * 1000)}

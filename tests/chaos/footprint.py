@@ -14,6 +14,8 @@ PAGE_BYTES = 4096
 RETURN_S = 20.0
 """How long a server may take to let go of everything. Only an upper bound: tests wait for the state, not for this."""
 _LOOK_EVERY_S = 0.05
+_OPEN = "01"
+"""An established connection in `/proc/net/tcp`."""
 _LINE = re.compile(r"(?m)^(signalling_\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -122,3 +124,11 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str | Callable[[], s
                 await asyncio.sleep(_LOOK_EVERY_S)
             return
     raise AssertionError(f"not within {RETURN_S:g} s: {what if isinstance(what, str) else what()}")
+
+
+def unread_bytes(server: Server) -> int:
+    """What the system holds for the server's sockets and the server has not read yet. Only IPv4, as loopback is."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    here = f":{server.port:04X}"
+    return sum(int(field[4].partition(":")[2], 16) for field in fields if field[1].endswith(here) and field[3] == _OPEN)

@@ -180,5 +180,5 @@ class Player:
             user = who.partition("/")[0]
             await client.send("user:join", json.dumps({"userId": user}))
             packet = await client.next()
-            expected = ["user:joined", {"userId": user, "socketId": client.sid}]
+            expected = ["user:joined", {"userId": user, "socketId": client.sid, "iceServers": []}]
             assert json.loads(packet[2:]) == expected, f"{who} joins, but came {packet}"

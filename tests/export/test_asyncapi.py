@@ -48,7 +48,7 @@ def test_every_example_is_valid_by_its_own_schema(name: str) -> None:
         assert problems(MESSAGES[name]["payload"], example["payload"]) == []
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("name", sorted(set(MESSAGES) - {"IceServersQueryRequest"}))  # which has no fields
 def test_every_example_loses_its_validity_without_its_required_fields(name: str) -> None:
     assert problems(MESSAGES[name]["payload"], {}) != []
 

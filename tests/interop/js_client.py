@@ -134,7 +134,10 @@ class Stage:
         clients = await asyncio.gather(*(self.connect(name) for name in names))
         for client in clients:
             client.emit("user:join", {"userId": client.name})
-            assert await client.next() == ("user:joined", {"userId": client.name, "socketId": client.sid})
+            assert await client.next() == (
+                "user:joined",
+                {"userId": client.name, "socketId": client.sid, "iceServers": []},
+            )
         return list(clients)
 
     def tell(self, **command: object) -> None:

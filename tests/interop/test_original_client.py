@@ -42,9 +42,9 @@ async def test_whole_call(clients: Stage) -> None:
 async def test_join_answers_with_the_socket_id(clients: Stage) -> None:
     alice = await clients.connect("alice")
     alice.emit("user:join", {"userId": alice.name})
-    assert await alice.next() == ("user:joined", {"userId": alice.name, "socketId": alice.sid})
+    assert await alice.next() == ("user:joined", {"userId": alice.name, "socketId": alice.sid, "iceServers": []})
     alice.emit("user:join", {"userId": alice.name})
-    assert await alice.next() == ("user:joined", {"userId": alice.name, "socketId": alice.sid})
+    assert await alice.next() == ("user:joined", {"userId": alice.name, "socketId": alice.sid, "iceServers": []})
     await alice.fence()
 
 
@@ -201,7 +201,7 @@ async def test_events_during_the_upgrade_keep_their_order(clients: Stage) -> Non
     (alice,) = await clients.join("alice")
     carol = await clients.connect("carol", "upgrade", waitForUpgrade=False)
     carol.emit("user:join", {"userId": carol.name})
-    assert await carol.next() == ("user:joined", {"userId": carol.name, "socketId": carol.sid})
+    assert await carol.next() == ("user:joined", {"userId": carol.name, "socketId": carol.sid, "iceServers": []})
     await ring(alice, carol)
     for number in range(50):
         alice.emit("ice:candidate", {"candidate": number, "to": carol.name})
@@ -217,7 +217,7 @@ async def test_unicode_arrives_unchanged(clients: Stage) -> None:
     caller, callee = f"{UNICODE} {alice.name}", f"{UNICODE} {bob.name}"
     for client, user in ((alice, caller), (bob, callee)):
         client.emit("user:join", {"userId": user})
-        assert await client.next() == ("user:joined", {"userId": user, "socketId": client.sid})
+        assert await client.next() == ("user:joined", {"userId": user, "socketId": client.sid, "iceServers": []})
     alice.emit("call:initiate", {"to": callee, "callType": "audio"})
     event, incoming = await bob.next()
     assert (event, incoming["from"]) == ("call:incoming", caller)

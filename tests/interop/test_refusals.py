@@ -332,7 +332,7 @@ async def test_invalid_payloads_leave_a_call_alone(clients: Stage) -> None:
 async def test_further_fields_and_arguments_are_ignored(clients: Stage) -> None:
     alice = await clients.connect("alice")
     alice.emit("user:join", {"userId": alice.name, "name": "Alice", "device": {"os": 1}}, "more", 7)
-    assert await alice.next() == ("user:joined", {"userId": alice.name, "socketId": alice.sid})
+    assert await alice.next() == ("user:joined", {"userId": alice.name, "socketId": alice.sid, "iceServers": []})
 
 
 # --- names --------------------------------------------------------------------------------------------------

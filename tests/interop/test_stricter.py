@@ -30,7 +30,7 @@ async def test_call_ids_are_unique_and_say_nothing(clients: Stage) -> None:
 async def test_acknowledgements_of_a_call(clients: Stage) -> None:
     alice, bob = await clients.connect("alice"), await clients.connect("bob")
     for client in (alice, bob):
-        joined = {"userId": client.name, "socketId": client.sid}
+        joined = {"userId": client.name, "socketId": client.sid, "iceServers": []}
         assert await client.ask("user:join", {"userId": client.name}) == {"ok": True, **joined}
         assert await client.next() == ("user:joined", joined)
     report = {"userId": bob.name, "isOnline": True, "isInCall": False}
@@ -116,7 +116,7 @@ async def test_second_join_takes_over_outside_of_a_call(clients: Stage) -> None:
     alice, bob = await clients.join("alice", "bob")
     again = await clients.connect("again")
     again.emit("user:join", {"userId": bob.name})
-    assert await again.next() == ("user:joined", {"userId": bob.name, "socketId": again.sid})
+    assert await again.next() == ("user:joined", {"userId": bob.name, "socketId": again.sid, "iceServers": []})
     await replaced(bob)
     assert await status(alice, bob.name) == (True, False)
     alice.emit("call:initiate", {"to": bob.name, "callType": "audio"})
@@ -140,7 +140,10 @@ async def test_second_join_takes_the_call_over(clients: Stage, who: int, connect
         "peer": peer.name,
         "state": "connected" if connected else "connecting",
     }
-    assert await new.next() == ("user:joined", {"userId": old.name, "socketId": new.sid, "call": call})
+    assert await new.next() == (
+        "user:joined",
+        {"userId": old.name, "socketId": new.sid, "iceServers": [], "call": call},
+    )
     assert await old.next() == ended(call_id, old, "replaced", "Continued on another connection")
     await replaced(old)
     await hear_nothing(peer, new)
@@ -159,7 +162,10 @@ async def test_callee_takes_over_while_it_rings(clients: Stage) -> None:
     new = await clients.connect("new")
     new.emit("user:join", {"userId": bob.name})
     call = {"callId": call_id, "callType": "video", "role": "callee", "peer": alice.name, "state": "ringing"}
-    assert await new.next() == ("user:joined", {"userId": bob.name, "socketId": new.sid, "call": call})
+    assert await new.next() == (
+        "user:joined",
+        {"userId": bob.name, "socketId": new.sid, "iceServers": [], "call": call},
+    )
     assert await new.next() == ("call:incoming", {"from": alice.name, "callType": "video", "callId": call_id})
     assert await bob.next() == ended(call_id, bob, "replaced", "Continued on another connection")
     await replaced(bob)
@@ -174,7 +180,10 @@ async def test_caller_takes_over_while_it_rings(clients: Stage) -> None:
     new = await clients.connect("new")
     new.emit("user:join", {"userId": alice.name})
     call = {"callId": call_id, "callType": "video", "role": "caller", "peer": bob.name, "state": "ringing"}
-    assert await new.next() == ("user:joined", {"userId": alice.name, "socketId": new.sid, "call": call})
+    assert await new.next() == (
+        "user:joined",
+        {"userId": alice.name, "socketId": new.sid, "iceServers": [], "call": call},
+    )
     assert await alice.next() == ended(call_id, alice, "replaced", "Continued on another connection")
     await replaced(alice)
     await bob.fence()

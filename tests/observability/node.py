@@ -86,7 +86,10 @@ class ObservedNode:
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
         self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
-        self.service: Node = compose(Settings(_env_file=None, **settings), self.clock, self.telemetry.observer)  # type: ignore[call-arg]
+        unlimited = {"limit_events": "0", "limit_call_initiate": "0"}
+        settings = unlimited | settings
+        service_settings = Settings(_env_file=None, **settings)  # type: ignore[call-arg] # pydantic-settings takes it
+        self.service: Node = compose(service_settings, self.clock, self.telemetry.observer)
         self._count = 0
 
     def close(self) -> None:

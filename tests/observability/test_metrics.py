@@ -186,7 +186,8 @@ async def test_an_exception_of_ours_is_counted_by_type(node: ObservedNode, monke
     assert seen['events_total{event="user:status",outcome="internal"}'] == 1
 
 
-async def test_ten_thousand_hostile_names_leave_the_series_within_the_budget(node: ObservedNode) -> None:
+async def test_ten_thousand_hostile_names_leave_the_series_within_the_budget() -> None:
+    node = ObservedNode()
     alice = node.join("alice")
     for number in range(10_000):
         alice.say(f"hostile:{number}", userId=f"user-{number}")
@@ -196,3 +197,4 @@ async def test_ten_thousand_hostile_names_leave_the_series_within_the_budget(nod
     series = [line for line in node.openmetrics().splitlines() if not line.startswith("#")]
     assert len(series) <= 1500
     assert node.scrape()['events_total{event="_OTHER",outcome="unknown_event"}'] == 10_000
+    node.close()

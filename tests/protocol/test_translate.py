@@ -5,6 +5,7 @@ import pytest
 from service.domain import effects
 from service.domain.effects import Effect, Reason, Role, Snapshot
 from service.domain.events import Media
+from service.domain.ice import IceGrant, IceServer
 from service.domain.ids import CallId, SessionId, UserId
 from service.errors import (
     ALL_ERRORS,
@@ -23,13 +24,23 @@ ALICE, BOB, CALL = UserId("alice"), UserId("bob"), CallId("c1")
 SNAPSHOT = Snapshot(CALL, Media.VIDEO, Role.CALLER, BOB, "connected")
 
 ON_THE_WIRE: list[tuple[Effect, str, dict[str, object]]] = [
-    (effects.Joined(TO, ALICE, TO[0]), "user:joined", {"userId": "alice", "socketId": "s1"}),
+    (effects.Joined(TO, ALICE, TO[0]), "user:joined", {"userId": "alice", "socketId": "s1", "iceServers": []}),
+    (
+        effects.IceReport(TO, IceGrant((IceServer(("stun:a",)), IceServer(("turn:b",), "u", "p")), 600)),
+        "ice:servers",
+        {
+            "iceServers": [{"urls": ["stun:a"]}, {"urls": ["turn:b"], "username": "u", "credential": "p"}],
+            "ttl": 600,
+        },
+    ),
+    (effects.IceReport(TO, IceGrant(())), "ice:servers", {"iceServers": []}),
     (
         effects.Joined(TO, ALICE, TO[0], SNAPSHOT),
         "user:joined",
         {
             "userId": "alice",
             "socketId": "s1",
+            "iceServers": [],
             "call": {"callId": "c1", "callType": "video", "role": "caller", "peer": "bob", "state": "connected"},
         },
     ),

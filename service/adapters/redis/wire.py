@@ -15,6 +15,7 @@ from service.domain.effects import (
     Accepted,
     Effect,
     Ended,
+    IceReport,
     Incoming,
     Initiated,
     Joined,
@@ -43,6 +44,7 @@ class Dismissal(msgspec.Struct, frozen=True, tag=True):
 
 AnyEffect = (
     Joined
+    | IceReport
     | StatusReport
     | Incoming
     | Initiated

@@ -12,7 +12,11 @@ class CloseCode(enum.IntEnum):
     INVALID_TEXT = 1007
     POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
+    TOKEN_EXPIRED = 4001
+    """The token has run out and no fresh one has come. Connect again with a new one."""
     SLOW_CONSUMER = 4008
     """The client does not read what it is sent. Reconnect and read faster."""
     PING_TIMEOUT = 4010
     """The client has not answered a ping in time."""
+    FLOODING = 4029
+    """The client goes on sending more events than it may. Connect again later, and send fewer."""

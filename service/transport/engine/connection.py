@@ -30,6 +30,7 @@ UPGRADE_POLL_S = 0.1
 LINGER_S = 2.0
 """How long a closed connection on polling waits for its client to fetch its last packets."""
 
+_MESSAGES = (b"4", b"b")
 _LINGERING = frozenset({CloseReason.DISMISSED, CloseReason.SHUTDOWN, CloseReason.SLOW_CONSUMER})
 _CODES = {
     CloseReason.PROTOCOL_ERROR: CloseCode.PROTOCOL_ERROR,
@@ -37,6 +38,8 @@ _CODES = {
     CloseReason.SLOW_CONSUMER: CloseCode.SLOW_CONSUMER,
     CloseReason.SHUTDOWN: CloseCode.GOING_AWAY,
     CloseReason.IDLE: CloseCode.POLICY_VIOLATION,
+    CloseReason.TOKEN_EXPIRED: CloseCode.TOKEN_EXPIRED,
+    CloseReason.FLOODING: CloseCode.FLOODING,
 }
 
 
@@ -222,7 +225,10 @@ class Connection:
         elif due is Due.TIMED_OUT:
             self.close(CloseReason.PING_TIMEOUT)
             return None
-        return min(self._session.deadline_s, self._confirm_at_s)
+        in_time_s = (
+            now_s + self._keeper.options.heartbeat.interval_s
+        )  # an answer to the ping brings the next one forward
+        return min(self._session.deadline_s, self._confirm_at_s, in_time_s)
 
     # --- from the client: websocket -----------------------------------------------------------------------
 
@@ -336,8 +342,7 @@ class Connection:
         if self.closed or self._outbox is None:
             return
         if self._outbox_bytes + len(packet) > self._keeper.options.max_outgoing_bytes:
-            self._handler.dropped(self, "slow_consumer", len(self._outbox) + 1)
-            self._outbox.clear()
+            self._handler.dropped(self, "slow_consumer", self._discard() + packet.startswith(_MESSAGES))
             self.close(CloseReason.SLOW_CONSUMER)
             return
         self._outbox.append(packet)
@@ -360,13 +365,19 @@ class Connection:
             self._forget()
 
     def _forget(self) -> None:
-        if self._outbox:
-            unread = sum(packet.startswith((b"4", b"b")) for packet in self._outbox)
-            self._outbox.clear()
-            if unread:
-                self._handler.dropped(self, "unfetched", unread)
+        unfetched = self._discard()
+        if unfetched:
+            self._handler.dropped(self, "unfetched", unfetched)
         self._release_poll()
         self._keeper.forget(self)
+
+    def _discard(self) -> int:
+        """Give up what waits. Returns how many messages that was."""
+        outbox = self._outbox or deque()
+        messages = sum(packet.startswith(_MESSAGES) for packet in outbox)
+        outbox.clear()
+        self._outbox_bytes = 0
+        return messages
 
     # --- upgrade ------------------------------------------------------------------------------------------
 
@@ -392,12 +403,12 @@ class Connection:
         waiting, self._outbox = self._outbox or (), None
         self._outbox_bytes = 0
         self._release_poll()
-        self._handler.upgraded(self)
         for packet in waiting:
             if packet.startswith(b"b"):
                 websocket.send_binary(binary_from_payload(packet.decode()))
             else:
                 websocket.send_text(packet)
+        self._handler.upgraded(self)
 
     def upgrade_failed(self) -> None:
         """Stay on polling."""
