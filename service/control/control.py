@@ -174,7 +174,8 @@ class CallControl:
         """The directory can be asked again: do what the loss of sockets meant to calls in the meantime."""
         unsettled, self._unsettled = self._unsettled, []
         for session, goodbye in unsettled:
-            await self.left(session, goodbye=goodbye)
+            with suppress(OutOfReachError):  # again; it is kept for the next time
+                await self.left(session, goodbye=goodbye)
 
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""

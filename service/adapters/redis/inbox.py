@@ -9,7 +9,7 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
 
 from service.adapters.redis.address import Connect
 from service.adapters.redis.directory import RedisDirectory
-from service.adapters.redis.link import RETRY_S, Spawn
+from service.adapters.redis.link import RETRY_S, Spawn, keep_running
 from service.adapters.redis.membership import Membership
 from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import Batch, Dismissal, PoisonError, decode_batch, decode_messages
@@ -65,7 +65,7 @@ class Inbox:
 
     def start(self) -> None:
         """Read on, in the background."""
-        self._spawn("inbox", self._stay_reading())
+        self._spawn("keep inbox", keep_running("inbox", self._spawn, self._stay_reading))
 
     def _begin_again(self) -> None:
         """The stream is another one, and everything in it is new."""

@@ -27,11 +27,20 @@ SECOND_LOOK_S = 0.01
 RETRY_S = (0.02, 0.1, 0.25, 0.5)
 """Pauses between attempts to connect; the last one is repeated, so Redis is missed for a second at the most."""
 
+RESTART_S = 0.5
+
 Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 Argument = str | bytes | int
 _BROKEN = (RedisError, OSError, EOFError, TimeoutError)
 
 _log = logging.getLogger(__name__)
+
+
+async def keep_running(name: str, spawn: Spawn, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what should never end, and again should it fail all the same. The supervisor tells of the failure."""
+    while True:
+        await asyncio.wait((spawn(name, work()),))
+        await asyncio.sleep(RESTART_S)
 
 
 class _Waiting(NamedTuple):
@@ -60,7 +69,7 @@ class RedisLink:
 
     def start(self) -> None:
         """Connect, and stay connected, in the background."""
-        self._spawn("redis link", self._stay_connected())
+        self._spawn("keep the redis link", keep_running("redis link", self._spawn, self._stay_connected))
 
     async def up(self) -> None:
         """Wait until there is a connection."""

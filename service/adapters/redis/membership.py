@@ -17,7 +17,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from service.adapters.redis.link import Argument, RedisLink, Spawn
+from service.adapters.redis.link import Argument, RedisLink, Spawn, keep_running
 from service.adapters.redis.scripts import LEAVE, REGISTER, RENEW, Script
 from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import RedisTime
@@ -93,7 +93,7 @@ class Membership:
     def start(self) -> None:
         """Become a member as soon as Redis can be reached, and stay one."""
         self._link.start()
-        self._spawn("membership", self._live())
+        self._spawn("keep membership", keep_running("membership", self._spawn, self._live))
 
     async def opened(self) -> None:
         """Wait until the gate is open."""

@@ -114,9 +114,12 @@ class RedisRouter:
         try:
             while (parcel := self._parcel) is not None:
                 self._parcel = None
-                missed = await self._send(parcel)
-                if not parcel.missed.done():
-                    parcel.missed.set_result(missed)
+                missed = frozenset(parcel.messages)
+                try:
+                    missed = await self._send(parcel)
+                finally:  # whatever happens, whoever waits is told
+                    if not parcel.missed.done():
+                        parcel.missed.set_result(missed)
         finally:
             self._is_sending = False
 

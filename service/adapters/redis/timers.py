@@ -10,7 +10,7 @@ import itertools
 import logging
 from typing import NamedTuple
 
-from service.adapters.redis.link import Argument, Spawn
+from service.adapters.redis.link import Argument, Spawn, keep_running
 from service.adapters.redis.membership import Membership, Restoration
 from service.adapters.redis.scripts import CLAIM, DEADLINES, SETTLE
 from service.domain.ids import CallId
@@ -54,7 +54,7 @@ class RedisTimers(Restoration):
 
     def start(self) -> None:
         """Look after overdue deadlines of other nodes, too."""
-        self._spawn("overdue deadlines", self._sweep())
+        self._spawn("keep overdue deadlines", keep_running("overdue deadlines", self._spawn, self._sweep))
 
     # --- service.ports.Timers -----------------------------------------------------------------------------------
 

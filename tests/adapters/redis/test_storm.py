@@ -19,6 +19,9 @@ from tests.support.redis import RedisServer, eventually, members, until
 
 USERS = 24
 ROUNDS = 12
+BOUND_S = 120.0
+"""Many times what a storm takes, so that what hangs is seen."""
+
 LEFT = ("test:born", "test:epoch", "test:nodes", "test:inbox:", "test:over:")
 
 
@@ -101,6 +104,8 @@ async def weather(redis: RedisServer, chance: random.Random, kinds: tuple[str, .
     finally:
         storm.cancel()
         await asyncio.wait((storm,))
+        if not storm.cancelled():
+            storm.result()
         redis.thaw()
         if not redis.is_running:
             redis.start()
@@ -117,7 +122,7 @@ async def test_nothing_is_left_behind(redis: RedisServer, kinds: tuple[str, ...]
         if kinds == ("none",):
             await asyncio.gather(*(person.live() for person in people))
         else:
-            async with weather(redis, chance, kinds):
+            async with weather(redis, chance, kinds), asyncio.timeout(BOUND_S):
                 await asyncio.gather(*(person.live() for person in people))
         await until(lambda: all(node.member.cluster.is_ready for node in nodes))
         assert sum(person.reached for person in people) > 0
@@ -164,7 +169,8 @@ async def test_nothing_is_left_behind_of_nodes_that_die(redis: RedisServer, grac
                 nodes.remove(node)
                 await node.member.die()
 
-        await asyncio.gather(die(), *(person.live() for person in people))
+        async with asyncio.timeout(BOUND_S):
+            await asyncio.gather(die(), *(person.live() for person in people))
         await until(lambda: any(isinstance(effect, Ended) for effect in home.heard[here.id]))
         for node, resident in zip(nodes, residents[2:], strict=True):
             await node.control.left(resident, goodbye=True)
