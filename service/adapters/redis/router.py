@@ -45,7 +45,7 @@ class RedisRouter:
         self._outlet: Outlet | None = None
         self._loop = asyncio.get_running_loop()
         self._parcel: _Parcel | None = None
-        self._is_sending = False
+        self._sender: asyncio.Task[None] | None = None
         self._numbers: dict[str, itertools.count[int]] = {}
 
     def attach(self, outlet: Outlet) -> None:
@@ -105,23 +105,26 @@ class RedisRouter:
     def _put(self, node: str, message: bytes) -> None:
         if self._parcel is None:
             self._parcel = _Parcel({}, self._loop.create_future())
-            if not self._is_sending:
-                self._is_sending = True
-                self._spawn("send to other nodes", self._send_all())
+            if self._sender is None or self._sender.done():
+                self._sender = self._spawn("send to other nodes", self._send_all())
+                self._sender.add_done_callback(self._give_up)
         self._parcel.messages.setdefault(node, []).append(message)
 
     async def _send_all(self) -> None:
-        try:
-            while (parcel := self._parcel) is not None:
-                self._parcel = None
-                missed = frozenset(parcel.messages)
-                try:
-                    missed = await self._send(parcel)
-                finally:  # whatever happens, whoever waits is told
-                    if not parcel.missed.done():
-                        parcel.missed.set_result(missed)
-        finally:
-            self._is_sending = False
+        while (parcel := self._parcel) is not None:
+            self._parcel = None
+            missed = frozenset(parcel.messages)
+            try:
+                missed = await self._send(parcel)
+            finally:  # whatever happens, whoever waits is told
+                if not parcel.missed.done():
+                    parcel.missed.set_result(missed)
+
+    def _give_up(self, _sender: "asyncio.Task[None]") -> None:
+        """Tell those whose parcel nobody has taken: the node is stopping."""
+        parcel, self._parcel = self._parcel, None
+        if parcel is not None and not parcel.missed.done():
+            parcel.missed.set_result(frozenset(parcel.messages))
 
     async def _send(self, parcel: _Parcel) -> frozenset[str]:
         """Send a parcel; give the nodes that did not get all of it."""

@@ -36,18 +36,18 @@ class Person:
 
     async def live(self) -> None:
         for number in range(ROUNDS):
-            node = self._chance.choice(self._nodes)
-            session = await self._joined(node, number)
+            node, session = await self._joined(number)
             with suppress(SignallingError):
                 await self._talk(node, session)
             del node.heard[session.id]
             if node in self._nodes:  # else it died
                 await node.control.left(session, goodbye=self._chance.random() < 0.5)
 
-    async def _joined(self, node: Node, number: int) -> Session:
+    async def _joined(self, number: int) -> tuple[Node, Session]:
         while True:
+            node = self._chance.choice(self._nodes)
             try:
-                return await node.join(self.name, str(number))
+                return node, await node.join(self.name, str(number))
             except SignallingError:
                 await asyncio.sleep(0.05)
 
