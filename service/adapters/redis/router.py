@@ -120,8 +120,10 @@ class RedisRouter:
                 if not parcel.missed.done():
                     parcel.missed.set_result(missed)
 
-    def _give_up(self, _sender: "asyncio.Task[None]") -> None:
+    def _give_up(self, sender: "asyncio.Task[None]") -> None:
         """Tell those whose parcel nobody has taken: the node is stopping."""
+        if sender is not self._sender:
+            return
         parcel, self._parcel = self._parcel, None
         if parcel is not None and not parcel.missed.done():
             parcel.missed.set_result(frozenset(parcel.messages))

@@ -28,6 +28,7 @@ if record ~= '' then
   return 1
 end
 redis.call('DEL', P .. 'call:' .. id)
+redis.call('ZREM', P .. 'deadlines', id)
 redis.call('SET', P .. 'over:' .. id, token, 'PX', OVER_MS)
 for _, user in ipairs({caller, callee}) do
   if redis.call('HGET', P .. 'user:' .. user, 'c') == id then
