@@ -4,7 +4,7 @@ import asyncio
 import gc
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,14 +17,17 @@ from service.adapters.memory.clock import LoopClock
 from service.adapters.memory.directory import MemoryDirectory
 from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
-from service.config import Settings, rate_of, split
+from service.adapters.redis.address import RedisUrlError
+from service.adapters.redis.cluster import Cluster, RedisOptions
+from service.adapters.redis.watch import RedisWatch
+from service.config import ConfigError, Settings
 from service.control.control import CallControl
 from service.control.presence import PresenceControl
 from service.control.session import Session
 from service.domain.call import Policy
 from service.domain.ice import IceGrant, IceServers
-from service.domain.ids import CallId
-from service.ports import Authenticator, Authoriser, Clock, Directory, Observer
+from service.domain.ids import CallId, SessionId, UserId
+from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, Router, Timers
 from service.supervisor import Supervisor
 from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
@@ -33,6 +36,7 @@ from service.transport.engine.session import Heartbeat
 from service.transport.gateway import EventLimits, Gateway
 from service.transport.server import listen, serve
 from service.transport.tls import CertificateError, ReloadingContext
+from service.values import rate_of, split
 
 GC_THRESHOLDS = (20_000, 20, 100)
 """When the collector looks for cycles (`gc.set_threshold`). There are next to none, and looking for them as often as
@@ -49,6 +53,7 @@ class Node(NamedTuple):
     gateway: Gateway
     health: Health
     supervisor: Supervisor
+    cluster: Cluster | None = None
 
 
 def new_call_id() -> CallId:
@@ -56,16 +61,28 @@ def new_call_id() -> CallId:
     return CallId(secrets.token_hex(16))
 
 
-def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
-    """Put a single node together: the in-memory directory, router and timers."""
+class _Adapters(NamedTuple):
+    """What call control stands on, and how it is told of what happens."""
+
+    directory: Directory
+    router: Router
+    timers: Timers
+    attach: Callable[[Gateway, CallControl], None]
+    cluster: Cluster | None
+
+
+def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWatch | None = None) -> Node:
+    """Put a node together: alone with everything in memory, or with others where `REDIS_URL` is set.
+
+    Raises:
+        ConfigError: the URL of Redis cannot be used.
+    """
     supervisor = Supervisor()
-    directory = MemoryDirectory()
-    router = MemoryRouter()
-    timers = MemoryTimers(clock, supervisor.spawn)
+    adapters = _shared(settings, clock, supervisor, watch) if settings.redis_url else _embedded(clock, supervisor)
     authoriser = _authoriser(settings, clock)
     presence = PresenceControl(
-        directory=directory,
-        router=router,
+        directory=adapters.directory,
+        router=adapters.router,
         clock=clock,
         spawn=supervisor.spawn,
         observer=observer,
@@ -74,9 +91,9 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         max_watched=settings.max_watched,
     )
     control = CallControl(
-        directory=directory,
-        router=router,
-        timers=timers,
+        directory=adapters.directory,
+        router=adapters.router,
+        timers=adapters.timers,
         clock=clock,
         observer=observer,
         new_call_id=new_call_id,
@@ -96,12 +113,67 @@ def compose(settings: Settings, clock: Clock, observer: Observer) -> Node:
         event_backlog=settings.event_backlog,
         limits=EventLimits(rate_of(settings.limit_events), settings.auth_expiry_grace_s),
     )
-    router.attach(gateway)
-    directory.attach(presence.changed)
-    timers.attach(control.wake)
-    health = Health()
+    adapters.attach(gateway, control)
+    adapters.directory.attach(presence.changed)
+    cluster = adapters.cluster
+    health = Health() if cluster is None else ClusterHealth(cluster)
     transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
-    return Node(transport, directory, presence, control, gateway, health, supervisor)
+    return Node(transport, adapters.directory, presence, control, gateway, health, supervisor, cluster)
+
+
+def _embedded(clock: Clock, supervisor: Supervisor) -> _Adapters:
+    router = MemoryRouter()
+    timers = MemoryTimers(clock, supervisor.spawn)
+
+    def attach(gateway: Gateway, control: CallControl) -> None:
+        router.attach(gateway)
+        timers.attach(control.wake)
+
+    return _Adapters(MemoryDirectory(), router, timers, attach, None)
+
+
+def _shared(settings: Settings, clock: Clock, supervisor: Supervisor, watch: RedisWatch | None) -> _Adapters:
+    options = RedisOptions(
+        url=settings.redis_url,
+        node=settings.node_id,
+        prefix=settings.redis_key_prefix,
+        lease_s=settings.node_lease_s,
+        max_message_bytes=settings.max_message_bytes,
+    )
+    try:
+        cluster = Cluster(options, clock, supervisor.spawn, watch)
+    except RedisUrlError as error:
+        raise ConfigError(f"REDIS_URL: {error}") from None
+
+    def attach(gateway: Gateway, control: CallControl) -> None:
+        async def lost(user: UserId, session_id: SessionId) -> None:
+            session = Session(session_id, Identity())
+            session.user = user
+            await control.left(session, goodbye=False)
+
+        cluster.attach(gateway, on_due=control.wake, on_lost=lost, on_returned=control.settle)
+
+    return _Adapters(cluster.directory, cluster.router, cluster.timers, attach, cluster)
+
+
+class ClusterHealth(Health):
+    """Health of a node that needs the others: not ready while it cannot reach them, and live all the same."""
+
+    __slots__ = ("_cluster", "_serving")
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._serving = False
+        super().__init__()
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node serves, and can reach the others."""
+        return self._serving and self._cluster.is_ready
+
+    @ready.setter
+    def ready(self, serving: bool) -> None:
+        self._serving = serving
 
 
 def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
@@ -176,6 +248,7 @@ async def run(settings: Settings) -> None:
     Raises:
         AddressError: the address, or the one for metrics, cannot be listened on.
         CertificateError: the certificate cannot be used.
+        ConfigError: the URL of Redis cannot be used.
     """
     tls = _tls(settings)
     listener = listen(settings.host, settings.port, settings.ping_interval_s + settings.ping_timeout_s)
@@ -191,6 +264,8 @@ async def run(settings: Settings) -> None:
         outbound_buffer_bytes=node.transport.engine.most_waiting_bytes,
     )
     _announce(settings)
+    if node.cluster is not None:
+        node.cluster.start()
     gc.freeze()  # what is here now stays
     gc.set_threshold(*GC_THRESHOLDS)
     await serve(
@@ -199,11 +274,24 @@ async def run(settings: Settings) -> None:
         tls=tls,
         gateway=node.gateway,
         health=node.health,
-        end_calls=node.control.shut_down,
+        end_calls=_end_calls(node, settings),
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )
+    if node.cluster is not None:
+        await node.cluster.stop()
     await node.supervisor.close()
     telemetry.close()
+
+
+def _end_calls(node: Node, settings: Settings) -> Callable[[], Awaitable[None]]:
+    """What becomes of calls at a stop: parties that may return do so on another node, and the call goes on there."""
+    if node.cluster is None or settings.reconnect_grace_s == 0:
+        return node.control.shut_down
+
+    async def hand_over() -> None:
+        """Leave the calls to the directory. Their sockets are lost next, and the grace of the parties begins."""
+
+    return hand_over
 
 
 def _tls(settings: Settings) -> ReloadingContext | None:

@@ -8,16 +8,13 @@ import enum
 import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.domain.budget import UNLIMITED, Rate
+from service.values import check_origin, check_redis_url, check_url, rate_of, split
 
 ENV_FILE = Path(".env")
-_RATE = re.compile(r"([0-9]{1,9})/([0-9]{0,6})(s|m|h)")
-_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(Exception):
@@ -325,6 +322,27 @@ class Settings(BaseSettings):
         ge=0.1,
         le=300,
     )
+    redis_url: str = _setting(
+        "",
+        "The Redis (7 or later) or Valkey (8 or later) that several nodes share their users over. Empty: this node is "
+        "alone. `rediss://` for TLS, `redis+sentinel://host:26379,host:26379/service` for Sentinel.",
+        "redis://:password@redis:6379/0",
+        secret=True,
+    )
+    redis_key_prefix: str = _setting(
+        "signalling:", "What all keys in Redis begin with. Nodes with the same one share their users.", "staging:"
+    )
+    node_id: str = _setting(
+        "", "What this node is called in Redis, before random letters, for people who look there.", "eu-west-1a"
+    )
+    node_lease_s: float = _setting(
+        10.0,
+        "After how long without a sign of life a node is taken for dead, its users for offline, its calls for lost.",
+        "10",
+        unit=Unit.SECONDS,
+        ge=1,
+        le=300,
+    )
     demo_page: bool = _setting(True, "Whether to serve the demo page at `/`.", "false")
     metrics_host: str = _setting(
         "127.0.0.1",
@@ -367,8 +385,22 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: str) -> str:
         for origin in value.split(","):
-            _check_origin(origin.strip())
+            check_origin(origin.strip())
         return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        if value:
+            check_redis_url(value)
+        return value
+
+    @field_validator("node_id")
+    @classmethod
+    def _node(cls, value: str) -> str:
+        if re.fullmatch(r"[A-Za-z0-9_.-]{0,64}", value):
+            return value
+        raise ValueError("must be at most 64 letters, digits, dots, dashes or underscores")
 
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod
@@ -381,7 +413,7 @@ class Settings(BaseSettings):
     @classmethod
     def _url(cls, value: str) -> str:
         if value:
-            _check_url(value)
+            check_url(value)
         return value
 
     @field_validator("stun_urls", "turn_urls")
@@ -414,45 +446,6 @@ class Settings(BaseSettings):
     def can_authenticate(self) -> bool:
         """Whether there is anything to check a token with."""
         return bool(split(self.auth_jwt_secrets) or self.auth_jwks_url)
-
-
-def split(value: str) -> tuple[str, ...]:
-    """The parts of a setting that takes several, separated by commas."""
-    return tuple(part for part in map(str.strip, value.split(",")) if part)
-
-
-def _check_url(value: str) -> None:
-    try:
-        url = urlsplit(value)
-        _ = url.port
-    except ValueError:
-        raise ValueError("must be a URL") from None
-    if url.scheme not in ("http", "https") or not url.hostname or not value.isascii() or " " in value:
-        raise ValueError("must be a URL that starts with http:// or https://")
-    if url.username is not None or url.fragment:
-        raise ValueError("must be a URL without user name, password and fragment")
-
-
-def rate_of(limit: str) -> Rate:
-    """The rate of a setting such as `30/1s`; `0` is no limit.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if limit.strip() == "0":
-        return UNLIMITED
-    found = _RATE.fullmatch(limit.strip())
-    period = int(found[2] or 1) if found else 0
-    if found is None or not period:
-        raise ValueError("must be a count and a period in s, m or h, or 0 for no limit")
-    return Rate(int(found[1]), period * _PERIODS[found[3]])
-
-
-def _check_origin(origin: str) -> None:
-    scheme, separator, rest = origin.partition("://")
-    host = rest.rstrip("/")
-    if origin != "*" and not (scheme in ("http", "https") and separator and host and "/" not in host):
-        raise ValueError("each origin must be * or a scheme and a host without a path")
 
 
 def load_settings() -> Settings:

@@ -211,6 +211,14 @@ class BacklogFullError(SignallingError):
     advice = "Send fewer events at a time; this one was dropped."
 
 
+class UnavailableError(SignallingError):
+    """What the nodes share cannot be reached just now."""
+
+    code = "unavailable"
+    message = "Temporarily unavailable"
+    advice = "Try again in a second or two. Calls that stand go on."
+
+
 class RateLimitedError(SignallingError):
     """More events than the sender may send. `retry_after_s` says when the next one will do."""
 
@@ -254,6 +262,7 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     CallExpiredError,
     ReceiverNotFoundError,
     BacklogFullError,
+    UnavailableError,
     RateLimitedError,
     InternalError,
 )

@@ -80,6 +80,10 @@ OnChange = Callable[[UserId], None]
 """What a directory does with a change of a user who is followed: `PresenceControl.changed`. It only takes note."""
 
 
+class OutOfReachError(Exception):
+    """What a port stands on cannot be asked now. Whoever waits is told at once; to try again later is safe."""
+
+
 class Seat(NamedTuple):
     """The outcome of seating a session: the sessions of the user that lost their seat, and his live call."""
 
@@ -90,7 +94,8 @@ class Seat(NamedTuple):
 class Directory(Protocol):
     """Who is where, and in which call. Soft state: what is in it can be written again by those it is about.
 
-    Every method is atomic. Calls are values: what `load` gives never changes in the caller's hands.
+    Every method is atomic. Calls are values: what `load` gives never changes in the caller's hands. A directory
+    that is shared between nodes may raise `OutOfReachError` from every method that is awaited.
     """
 
     async def seat(self, user: UserId, session: SessionId) -> Seat:
@@ -129,7 +134,7 @@ class Directory(Protocol):
         """Tell of these users no longer. `follow` and `unfollow` take effect in the order called."""
 
     async def live_calls(self) -> Sequence[Call]:
-        """All live calls that this node answers for."""
+        """All live calls that this node answers for: those in which one of its own sessions takes part."""
 
     async def commit(self, call: Call, preconditions: Sequence[Precondition]) -> None:
         """Store the call, if all preconditions hold; an ended one is removed and its users are free.

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from service.config import ConfigError, Settings, load_settings, rate_of
+from service.config import ConfigError, Settings, load_settings
 from service.domain.budget import UNLIMITED, Rate
+from service.values import rate_of
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,19 @@ def test_the_log_level_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("PORT", "http", "PORT: must be a valid integer, unable to parse string as an integer, for example PORT=8001"),
         ("PORT", "70000", "PORT: must be less than or equal to 65535, for example PORT=8001"),
+        (
+            "REDIS_URL",
+            "http://redis",
+            (
+                "REDIS_URL: must start with redis://, rediss:// or redis+sentinel://, for example "
+                "REDIS_URL=redis://:password@redis:6379/0"
+            ),
+        ),
+        (
+            "NODE_ID",
+            "a b",
+            "NODE_ID: must be at most 64 letters, digits, dots, dashes or underscores, for example NODE_ID=eu-west-1a",
+        ),
         ("PORT", "0", "PORT: must be greater than or equal to 1, for example PORT=8001"),
         ("RING_TIMEOUT_S", "0", "RING_TIMEOUT_S: must be greater than 0, for example RING_TIMEOUT_S=30"),
         ("RING_TIMEOUT_S", "nan", "RING_TIMEOUT_S: must be less than or equal to 3600, for example RING_TIMEOUT_S=30"),

@@ -54,6 +54,7 @@ export type ErrorCode =
   | "call_not_found"
   | "receiver_not_found"
   | "backlog_full"
+  | "unavailable"
   | "rate_limited"
   | "internal";
 

@@ -39,6 +39,7 @@ from service.errors import (
     SelfCallError,
     SignallingError,
     UnauthorizedError,
+    UnavailableError,
     UserIdRequiredError,
     UserNotAvailableError,
     UserNotFoundError,
@@ -51,6 +52,7 @@ from service.ports import (
     Directory,
     Free,
     Observer,
+    OutOfReachError,
     Precondition,
     Router,
     Seated,
@@ -105,6 +107,7 @@ class CallControl:
         self._new_call_id = new_call_id
         self._policy = policy
         self._presence = presence
+        self._unsettled: list[tuple[Session, bool]] = []
         self._authoriser = authoriser or Authoriser()
         self._ice = ice or no_ice
         self._rings: Buckets[UserId] = Buckets(rings)
@@ -127,7 +130,10 @@ class CallControl:
         Raises:
             SignallingError: the request is refused; nothing has changed.
         """
-        return await self._answers[type(request)](session, request)
+        try:
+            return await self._answers[type(request)](session, request)
+        except OutOfReachError:
+            raise UnavailableError from None
 
     def relay_now(self, session: Session, request: Relay) -> CallId | None:
         """Answer a relay without waiting, where both parties are at hand. Returns its call.
@@ -158,8 +164,11 @@ class CallControl:
         self._presence.left(session.id)
         user = session.user
         event = Lost(by=session.id, goodbye=goodbye)
-        with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
-            await self._advance(partial(self._call_of, user), event)
+        try:
+            with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
+                await self._advance(partial(self._call_of, user), event)
+        except OutOfReachError:
+            self._unsettled.append((session, goodbye))
         await self._directory.vacate(user, session.id)
 
     async def evict(self, user: UserId) -> int:
@@ -168,6 +177,13 @@ class CallControl:
         for session in sessions:
             await self._router.dismiss(session)
         return len(sessions)
+
+    async def settle(self) -> None:
+        """The directory can be asked again: do what the loss of sockets meant to calls in the meantime."""
+        unsettled, self._unsettled = self._unsettled, []
+        for session, goodbye in unsettled:
+            with suppress(OutOfReachError):  # again; it is kept for the next time
+                await self.left(session, goodbye=goodbye)
 
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""
@@ -250,8 +266,9 @@ class CallControl:
             raise NotJoinedError
         self._check_rings(user, request.callee)
         for _ in range(MAX_ATTEMPTS):
-            caller = await self._directory.presence(user)
+            # The callee first: his call may be one with the caller (glare), of which this node has not heard yet.
             callee = await self._directory.presence(request.callee)
+            caller = await self._directory.presence(user)
             if session.id not in caller.sessions:
                 raise NotJoinedError
             if caller.call is None and user != request.callee:  # else refused below for what the caller knows himself

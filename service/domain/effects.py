@@ -48,8 +48,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     missed: int = 0
 
 
-class Effect(msgspec.Struct, frozen=True):
-    """Base of all effects: something to tell the sessions `to`."""
+class Effect(msgspec.Struct, frozen=True, tag=True):
+    """Base of all effects: something to tell the sessions `to`. Tagged, since effects travel between nodes."""
 
     to: tuple[SessionId, ...]
 

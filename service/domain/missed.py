@@ -28,7 +28,7 @@ class Missed(msgspec.Struct, frozen=True):
 
     def with_one_more(self, relay: Relayed) -> "Missed":
         """The same after one more relay has come."""
-        size_bytes = self.size_bytes + _size(relay)
+        size_bytes = self.size_bytes + size_of(relay)
         if self.overflowed or len(self.relays) == MAX_MESSAGES or size_bytes > MAX_BYTES:
             return replace(self, overflowed=self.overflowed + 1)
         return Missed((*self.relays, relay), size_bytes)
@@ -41,5 +41,6 @@ class Missed(msgspec.Struct, frozen=True):
 NOTHING = Missed()
 
 
-def _size(relay: Relayed) -> int:
+def size_of(relay: Relayed) -> int:
+    """The bytes that count for `MAX_BYTES`."""
     return len(relay.candidate if isinstance(relay, RelayCandidate) else relay.description)

@@ -1,10 +1,15 @@
 """The contract of `service.ports.Router`."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from service.adapters.memory.router import MemoryRouter
 from service.domain.effects import Effect, PeerReconnected
 from service.domain.ids import CallId, SessionId, UserId
+from service.ports import Router
+from tests.contract.conftest import fresh_members
+from tests.support.redis import until
 
 HERE, ALSO_HERE, NOWHERE = SessionId("here"), SessionId("also-here"), SessionId("nowhere")
 
@@ -14,6 +19,10 @@ class RecordingOutlet:
 
     def __init__(self) -> None:
         self.told: list[tuple[SessionId, Effect | None]] = []
+
+    async def has_been_told(self, things: int) -> None:
+        """Wait until so much has arrived."""
+        await until(lambda: len(self.told) >= things)
 
     def deliver(self, session: SessionId, effect: Effect) -> bool:
         """See `service.ports.Outlet.deliver`."""
@@ -32,36 +41,53 @@ def outlet() -> RecordingOutlet:
     return RecordingOutlet()
 
 
-@pytest.fixture(params=["memory"])
-def router(outlet: RecordingOutlet) -> MemoryRouter:
-    router = MemoryRouter()
-    router.attach(outlet)
-    return router
+here = pytest.mark.parametrize("router", ["memory", "redis"], indirect=True)
+"""For routers whose sessions are all on this node."""
 
 
-def effect(*to: SessionId, user: str = "alice") -> Effect:
+@pytest.fixture(params=["memory", "redis", "across nodes"])
+async def router(request: pytest.FixtureRequest, outlet: RecordingOutlet) -> AsyncIterator[Router]:
+    if request.param == "memory":
+        local = MemoryRouter()
+        local.attach(outlet)
+        yield local
+        return
+    async with fresh_members(request.getfixturevalue("redis"), 2) as (near, far):
+        home = near if request.param == "redis" else far
+        home.attach(outlet)
+        near.directory.routes.learn({HERE: home.name, ALSO_HERE: home.name})
+        yield near.router
+
+
+def effect(*to: SessionId, user: str = "alice") -> PeerReconnected:
     return PeerReconnected(to=to, call_id=CallId("c" * 32), user=UserId(user))
 
 
-async def test_effects_arrive_in_order_at_each_session_once(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+async def test_effects_arrive_in_order_at_each_session_once(router: Router, outlet: RecordingOutlet) -> None:
     first, second = effect(HERE, ALSO_HERE, user="first"), effect(HERE, user="second")
     assert await router.send((first, second)) == frozenset()
+    await outlet.has_been_told(3)
     assert outlet.told == [(HERE, first), (ALSO_HERE, first), (HERE, second)]
 
 
-async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: Router, outlet: RecordingOutlet) -> None:
     both = effect(NOWHERE, HERE)
     assert await router.send((both,)) == {NOWHERE}
-    assert outlet.told == [(HERE, both)]
+    await outlet.has_been_told(1)
+    assert [(session, told.user) for session, told in outlet.told if isinstance(told, PeerReconnected)] == [
+        (HERE, both.user)
+    ]
 
 
-async def test_what_is_posted_is_delivered_at_once(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+@here
+async def test_what_is_posted_is_delivered_at_once(router: Router, outlet: RecordingOutlet) -> None:
     both = effect(HERE, ALSO_HERE)
     assert router.post(both)
     assert outlet.told == [(HERE, both), (ALSO_HERE, both)]
 
 
-async def test_posting_reaches_those_who_are_here(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+@here
+async def test_posting_reaches_those_who_are_here(router: Router, outlet: RecordingOutlet) -> None:
     some = effect(NOWHERE, HERE)
     assert router.post(some)
     assert outlet.told == [(HERE, some)]
@@ -69,23 +95,33 @@ async def test_posting_reaches_those_who_are_here(router: MemoryRouter, outlet: 
 
 @pytest.mark.parametrize("to", [(), (NOWHERE,)])
 async def test_posting_to_nobody_who_is_here_says_so(
-    router: MemoryRouter, outlet: RecordingOutlet, to: tuple[SessionId, ...]
+    router: Router, outlet: RecordingOutlet, to: tuple[SessionId, ...]
 ) -> None:
     assert not router.post(effect(*to))
     assert outlet.told == []
 
 
-async def test_what_was_sent_before_comes_before_what_is_posted(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+@pytest.mark.parametrize("router", ["across nodes"], indirect=True)
+async def test_posting_to_another_node_would_take_waiting(router: Router, outlet: RecordingOutlet) -> None:
+    assert not router.post(effect(HERE))
+    await router.send((effect(HERE),))
+    await outlet.has_been_told(1)
+    assert len(outlet.told) == 1
+
+
+@here
+async def test_what_was_sent_before_comes_before_what_is_posted(router: Router, outlet: RecordingOutlet) -> None:
     sent, posted = effect(HERE, user="sent"), effect(HERE, user="posted")
     await router.send((sent,))
     router.post(posted)
     assert outlet.told == [(HERE, sent), (HERE, posted)]
 
 
-async def test_a_dismissal_comes_after_what_was_sent_before(router: MemoryRouter, outlet: RecordingOutlet) -> None:
+async def test_a_dismissal_comes_after_what_was_sent_before(router: Router, outlet: RecordingOutlet) -> None:
     last_words = effect(HERE)
     await router.send((last_words,))
     await router.dismiss(HERE)
+    await outlet.has_been_told(2)
     assert outlet.told == [(HERE, last_words), (HERE, None)]
 
 

@@ -38,6 +38,7 @@ from service.domain.events import (
     Reject,
 )
 from service.domain.ids import CallId, SessionId, UserId
+from service.domain.placing import Presence
 from service.domain.quality import CallStats
 from service.domain.requests import Initiate, Join, Relay, Request, Status
 from service.errors import (
@@ -50,10 +51,11 @@ from service.errors import (
     SelfCallError,
     SignallingError,
     UnauthorizedError,
+    UnavailableError,
     UserNotAvailableError,
     UserNotFoundError,
 )
-from service.ports import ConflictError, Precondition, Unchanged
+from service.ports import ConflictError, OutOfReachError, Precondition, Unchanged
 from tests.control.harness import Rig
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
@@ -620,3 +622,49 @@ async def test_requests_of_many_pairs_interleave() -> None:
     pairs = [(await rig.join(f"a{n}"), await rig.join(f"b{n}")) for n in range(20)]
     await asyncio.gather(*(rig.answered_call(caller, callee) for caller, callee in pairs))
     assert len(await rig.directory.live_calls()) == 20
+
+
+# --- a directory that is out of reach ----------------------------------------------------------------------
+
+
+class DistantDirectory(MemoryDirectory):
+    """A directory that cannot always be reached, but always forgets a socket that has gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_of_reach = False
+
+    async def presence(self, user: UserId) -> Presence:
+        if self.out_of_reach:
+            raise OutOfReachError
+        return await super().presence(user)
+
+
+async def test_who_asks_while_the_directory_is_out_of_reach_is_told_to_try_later() -> None:
+    directory = DistantDirectory()
+    rig = Rig(directory=directory)
+    alice, _bob = await both(rig)
+    directory.out_of_reach = True
+    with pytest.raises(UnavailableError):
+        await rig.ask(alice, Initiate(BOB, Media.AUDIO))
+    directory.out_of_reach = False
+    await rig.call(alice, "bob")
+
+
+async def test_a_socket_that_is_lost_meanwhile_is_settled_afterwards() -> None:
+    directory = DistantDirectory()
+    rig = Rig(directory=directory)
+    alice, bob = await both(rig)
+    call_id = await rig.answered_call(alice, bob)
+    rig.heard.clear()
+    directory.out_of_reach = True
+    await rig.leave(alice)
+    assert rig.take(bob) == []
+    await rig.control.settle()  # still out of reach
+    directory.out_of_reach = False
+    assert (await directory.presence(ALICE)).sessions == ()
+    await rig.control.settle()
+    await rig.control.settle()
+    (ended,) = rig.take(bob)
+    assert isinstance(ended, Ended)
+    assert (ended.call_id, ended.reason) == (call_id, Reason.CONNECTION_LOST)
