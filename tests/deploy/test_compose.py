@@ -21,7 +21,19 @@ PROMETHEUS = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encod
 COTURN = (ROOT / "deploy" / "coturn" / "turnserver.conf").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 OWN_IMAGES = {"hellotalk-signalling:local", "hellotalk-signalling-synthetic:local"}
-SERVICES = ("service", "simulate", "probe", "coturn", "prometheus", "alertmanager", "grafana", "tempo")
+HAPROXY = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text(encoding="utf-8")
+SERVICES = (
+    "service",
+    "haproxy",
+    "redis",
+    "simulate",
+    "probe",
+    "coturn",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "tempo",
+)
 
 
 def service(name: str) -> str:
@@ -38,13 +50,13 @@ def test_the_services_are_those_of_the_documentation() -> None:
 
 def test_every_mounted_path_is_there() -> None:
     mounted = re.findall(r"(?m)^ +- (\./[^:]+):", COMPOSE)
-    assert len(mounted) == 7
+    assert len(mounted) == 8
     assert [path for path in mounted if not (ROOT / path).exists()] == []
 
 
 def test_images_are_pinned_to_a_version() -> None:
     images = [image for image in re.findall(r"image: (\S+)", COMPOSE) if image not in OWN_IMAGES]
-    assert len(images) == 5
+    assert len(images) == 7
     assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", image) for image in images)
 
 
@@ -114,8 +126,8 @@ def test_prometheus_names_its_jobs_and_labels_as_the_alerts_expect() -> None:
 
 def test_targets_and_peers_are_services() -> None:
     hosts = set(re.findall(r"\"([a-z]+):\d+\"", PROMETHEUS)) | set(re.findall(r"names: \[(\w+)\]", PROMETHEUS))
-    hosts |= set(re.findall(r"http://([a-z]+):\d+", COMPOSE.partition("\nservices:\n")[2]))
-    assert {"service", "probe", "tempo", "coturn"} <= hosts
+    hosts |= set(re.findall(r"(?:http|redis)://([a-z]+):\d+", COMPOSE.partition("\nservices:\n")[2]))
+    assert {"service", "haproxy", "probe", "tempo", "coturn"} <= hosts
     assert hosts <= {*SERVICES, "localhost"}
 
 

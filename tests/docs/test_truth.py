@@ -33,6 +33,7 @@ OTHER_NAMES = frozenset(
         "REVISION",
     }
     | {"OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+    | {"FRONT_LISTEN", "FRONT_CERTIFICATE", "FRONT_NODES", "FRONT_NAMESERVER", "FRONT_METRICS"}
 )
 """Names in capitals that are no settings."""
 

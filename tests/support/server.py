@@ -52,7 +52,8 @@ def running_server(directory: Path, command: Sequence[str] = SERVE, **settings: 
     """Start a server with these settings, wait until it is ready, and stop it afterwards."""
     port = int(settings.get("PORT") or free_port())
     metrics_port = int(settings.get("METRICS_PORT") or free_port())
-    addresses = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(metrics_port)}
+    host = settings.get("HOST", "127.0.0.1")
+    addresses = {"HOST": host, "PORT": str(port), "METRICS_PORT": str(metrics_port)}
     environment = {**os.environ, **addresses, **settings}
     log = directory / f"server-{port}.log"
     with log.open("wb") as stderr:
@@ -63,7 +64,7 @@ def running_server(directory: Path, command: Sequence[str] = SERVE, **settings: 
             stdout=subprocess.DEVNULL,
             stderr=stderr,
         )
-    server = Server(f"http://127.0.0.1:{port}", port, f"http://127.0.0.1:{metrics_port}/metrics", process, log)
+    server = Server(f"http://{host}:{port}", port, f"http://127.0.0.1:{metrics_port}/metrics", process, log)
     try:
         _wait_until_ready(server)
         yield server

@@ -12,8 +12,11 @@ const serve = (connection) => {
     clients.set(client, socket);
     socket.onAny((event, ...args) => say({ client, event, args }));
     socket.on("disconnect", (reason) => say({ client, event: "disconnect", args: [reason] }));
-    socket.on("connect_error", (error) => say({ reply: id, error: error.message }));
+    let opened = false;
+    socket.on("connect_error", (error) => opened || say({ reply: id, error: error.message }));
     socket.on("connect", () => {
+      if (opened) return say({ client, event: "connect", args: [socket.id] });
+      opened = true;
       const { engine } = socket.io;
       const connected = () => say({ reply: id, value: { sid: socket.id, transport: engine.transport.name } });
       if (options.waitForUpgrade && engine.transport.name === "polling") engine.once("upgrade", connected);

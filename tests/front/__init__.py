@@ -1,0 +1,1 @@
+"""The nodes behind HAProxy, as clients find them."""
