@@ -70,7 +70,9 @@ class RedisDirectory(Restoration):
             self.copies.rise(user, session)
             if before is not None:
                 self.copies.sit(user, before)
+            self._risen.add((user, session))  # it may have been seated
             raise
+        self._risen.discard((user, session))
         nodes = _routes(found)
         self.routes.learn(nodes)
         displaced = tuple(dict.fromkeys((*nodes, *((before,) if before not in (None, session) else ()))))
@@ -189,13 +191,11 @@ class RedisDirectory(Restoration):
     async def restore(self, *, everything: bool, forgotten: bool) -> None:
         """Write what is not in Redis; take from it what others have decided."""
         if everything:
-            await self._restore_seats()
+            await self._restore_seats(self.copies.seats())
             for copy in self.copies:
                 await self._restore_call(copy.call, forgotten=forgotten)
         while self._risen or self._unwritten or self._in_doubt:
-            for user, session in tuple(self._risen):
-                await self._membership.command(VACATE, user, session)
-                self._risen.discard((user, session))
+            await self._vacate_risen()
             for call in tuple(self._unwritten.values()):
                 await self._restore_call(call, forgotten=forgotten)
                 if self._unwritten.get(call.id) is call:
@@ -204,8 +204,15 @@ class RedisDirectory(Restoration):
                 await self._resolve(call_id)
                 self._in_doubt.discard(call_id)
 
-    async def _restore_seats(self) -> None:
-        seats = self.copies.seats()
+    async def _vacate_risen(self) -> None:
+        for user, session in tuple(self._risen):
+            await self._membership.command(VACATE, user, session)
+            self._risen.discard((user, session))
+            here = self.copies.seat_of(user)
+            if here is not None:  # a join that failed may have displaced it
+                await self._restore_seats(((user, here),))
+
+    async def _restore_seats(self, seats: Sequence[tuple[UserId, SessionId]]) -> None:
         for start in range(0, len(seats), SEATS_PER_SCRIPT):
             chunk = seats[start : start + SEATS_PER_SCRIPT]
             lost = await self._membership.command(RESTORE_SEATS, *itertools.chain.from_iterable(chunk))

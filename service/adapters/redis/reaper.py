@@ -24,7 +24,7 @@ from service.ports import OutOfReachError
 SETTLING_S = 3.0
 """How long after its own return to Redis a node leaves the others the time to return, too."""
 
-CLAIM_MS = 10_000
+CLAIM_MS = 3000
 SESSIONS_AT_ONCE = 50
 
 OnLost = Callable[[UserId, SessionId], Awaitable[None]]

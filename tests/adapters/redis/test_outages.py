@@ -285,3 +285,21 @@ async def test_the_lease_is_given_up_although_redis_is_away(redis: RedisServer) 
         redis.kill()
         await until(lambda: not one.cluster.is_ready)
         await one.cluster.stop()
+
+
+async def test_a_join_of_which_nobody_knows_whether_it_came_about_did_not(redis: RedisServer) -> None:
+    """Redis carries it out, and the answer is lost."""
+    async with members(redis.url, 2) as (one, other), redis.client() as client:
+        await one.directory.seat(ALICE_ID, ALICE)
+        await client.set(f"test:reap:{one.name}", "nobody")  # keeps the node out until this test is done with Redis
+        redis.freeze()
+        with pytest.raises(OutOfReachError):
+            await one.directory.seat(ALICE_ID, ALICE_2)
+        redis.thaw()
+        await client.hset("test:user:alice", f"s:{ALICE_2}", one.name)
+        await client.hset(f"test:own:{one.name}", ALICE_2, ALICE_ID)
+        await client.hdel("test:user:alice", f"s:{ALICE}")
+        await client.delete(f"test:reap:{one.name}")
+        await until(lambda: one.cluster.is_ready)
+        assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
+        assert await client.hgetall(f"test:own:{one.name}") == {ALICE: ALICE_ID}
