@@ -39,7 +39,7 @@ EVENTS = (
     "call:peer-reconnecting",
     "call:peer-reconnected",
 )
-RETRYABLE = {"internal", "backlog_full"}
+RETRYABLE = {"internal", "backlog_full", "unavailable"}
 log = logging.getLogger("client")
 
 

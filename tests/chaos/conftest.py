@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.server import Server, running_server
 
-ATTACKED = {"LIMIT_CONNECTS": "0", "LIMIT_EVENTS": "0", "LIMIT_CALL_INITIATE": "0"}
+ATTACKED = {"LIMIT_CONNECTS": "0", "LIMIT_EVENTS": "0", "LIMIT_CALL_INITIATE": "0", "RECONNECT_GRACE_S": "0"}
 """Other limits than the tested one must not be met first."""
 
 BEAT_S = 1.0

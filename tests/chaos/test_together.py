@@ -18,7 +18,7 @@ from tests.support.server import Server, running_server
 ATTACKERS = 50
 TURNS_UNDER_ATTACK = 10
 SEED = 20_252
-SETTINGS = {"LIMIT_CONNECTS": "60/1s", "MAX_OUTGOING_BYTES": "65536", "JOIN_TIMEOUT_S": "2"}
+SETTINGS = {"RECONNECT_GRACE_S": "0", "LIMIT_CONNECTS": "60/1s", "MAX_OUTGOING_BYTES": "65536", "JOIN_TIMEOUT_S": "2"}
 """All limits are on: what they keep away is a part of what is tested."""
 
 Attack = Callable[[Server], Awaitable[None]]
