@@ -156,15 +156,6 @@ def test_a_page_loaded_anew_twice(pair: tuple[Tab, Tab]) -> None:
     hang_up(alice, bob)
 
 
-def test_both_pages_are_loaded_anew(pair: tuple[Tab, Tab]) -> None:
-    alice, bob = pair
-    call(alice, bob)
-    for tab in pair:
-        tab.page.reload(wait_until="commit")
-    goes_on(alice, bob)
-    hang_up(alice, bob)
-
-
 def test_a_page_loaded_anew_while_it_rings(pair: tuple[Tab, Tab]) -> None:
     alice, bob = pair
     alice.ask_for(bob)
