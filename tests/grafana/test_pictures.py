@@ -34,7 +34,13 @@ SEEN = (
     'sum(rate(signalling_events_total{outcome!="ok"}[30s] offset 2s)) > 0',
 )
 """What must have been so two seconds ago: the last point of a graph is up to one step old."""
-SETTINGS = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "TRACE_RATIO": "1", "OTEL_BSP_SCHEDULE_DELAY": "200"}
+SETTINGS = {
+    "RING_TIMEOUT_S": "1",
+    "RECONNECT_GRACE_S": "0.4",  # long enough to be seen, short enough for the simulation not to wait
+    "PING_INTERVAL_S": "1",
+    "TRACE_RATIO": "1",
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+}
 LONGEST_S = 60
 SILENT = {
     " offset 1w)": "A week ago there was nothing.",
