@@ -668,3 +668,11 @@ async def test_a_socket_that_is_lost_meanwhile_is_settled_afterwards() -> None:
     (ended,) = rig.take(bob)
     assert isinstance(ended, Ended)
     assert (ended.call_id, ended.reason) == (call_id, Reason.CONNECTION_LOST)
+
+
+async def test_who_is_sent_away_is_dismissed_wherever_he_is() -> None:
+    rig = Rig()
+    alice = await rig.join("alice")
+    assert await rig.control.evict(UserId("alice")) == 1
+    assert rig.dismissed == [alice.id]
+    assert await rig.control.evict(UserId("nobody")) == 0
