@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -107,15 +108,15 @@ async def in_turns(race: "Race", count: int = RACES) -> None:
         await asyncio.gather(*(race.run(number) for number in range(start, start + AT_ONCE)))
 
 
-class Race:
+class Race(ABC):
     """Something that two nodes do at the same time."""
 
     def __init__(self, nodes: Pair) -> None:
         self.one, self.other = nodes
 
+    @abstractmethod
     async def run(self, number: int) -> None:
         """One race."""
-        raise NotImplementedError
 
 
 class JoinRace(Race):
