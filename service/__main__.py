@@ -9,8 +9,8 @@ import uvloop
 from service import __version__
 from service.address import AddressError
 from service.bootstrap import run
-from service.config import ConfigError, load_settings
 from service.export import add_export_command
+from service.loading import ConfigError, load_settings
 from service.transport.tls import CertificateError
 from synthetic.command import add_probe_command, add_simulate_command
 

@@ -20,13 +20,14 @@ from service.adapters.memory.timers import MemoryTimers
 from service.adapters.redis.address import RedisUrlError
 from service.adapters.redis.cluster import Cluster, RedisOptions
 from service.adapters.redis.watch import RedisWatch
-from service.config import ConfigError, Settings
+from service.config import Settings
 from service.control.control import CallControl
 from service.control.presence import PresenceControl
 from service.control.session import Session
 from service.domain.call import Policy
 from service.domain.ice import IceGrant, IceServers
 from service.domain.ids import CallId, SessionId, UserId
+from service.loading import ConfigError
 from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, Router, Timers
 from service.supervisor import Supervisor
 from service.transport.admission import AdmissionLimits

@@ -1,7 +1,7 @@
 """Every setting once: its name, unit, default, limits and effect.
 
 Settings come from the environment and from a file `.env` in the working directory; the environment wins.
-`docs/configuration.md` is generated from this module.
+`docs/configuration.md` is generated from this module; `service.loading` reads them.
 """
 
 import enum
@@ -9,16 +9,12 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.values import check_origin, check_redis_url, check_url, rate_of, split
 
 ENV_FILE = Path(".env")
-
-
-class ConfigError(Exception):
-    """The start cannot go on with these settings. The message is one line for the person who starts it."""
 
 
 class Unit(enum.StrEnum):
@@ -446,45 +442,3 @@ class Settings(BaseSettings):
     def can_authenticate(self) -> bool:
         """Whether there is anything to check a token with."""
         return bool(split(self.auth_jwt_secrets) or self.auth_jwks_url)
-
-
-def load_settings() -> Settings:
-    """Read the settings.
-
-    Raises:
-        ConfigError: `.env` cannot be read, or a value is unusable, alone or together with others; names the
-            variable, the problem and an example.
-    """
-    try:
-        if ENV_FILE.exists():
-            ENV_FILE.read_text(encoding="utf-8")
-        settings = Settings()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f".env cannot be read ({reason}); mend it or take it away") from None
-    except ValidationError as error:
-        raise ConfigError(_first_problem(error)) from None
-    _check_together(settings)
-    return settings
-
-
-def _check_together(settings: Settings) -> None:
-    if settings.auth_required and not settings.can_authenticate:
-        raise ConfigError(
-            "AUTH_REQUIRED: nobody could connect without anything to check tokens with; set AUTH_JWT_SECRETS or "
-            "AUTH_JWKS_URL as well, or AUTH_REQUIRED=false"
-        )
-    if bool(settings.turn_urls) != bool(settings.turn_secret):
-        raise ConfigError("TURN_URLS and TURN_SECRET: each is of use only with the other; set both or none")
-    if bool(settings.authorize_url) != bool(settings.authorize_secret):
-        raise ConfigError("AUTHORIZE_URL and AUTHORIZE_SECRET: each is of use only with the other; set both or none")
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    name = str(first["loc"][0])
-    extra = Settings.model_fields[name].json_schema_extra
-    example = extra["example"] if isinstance(extra, dict) else ""
-    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    problem = problem if "must" in problem else f"must be {problem}"
-    return f"{name.upper()}: {problem}, for example {name.upper()}={example}"

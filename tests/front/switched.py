@@ -8,7 +8,7 @@ import signal
 from typing import Any
 
 from service import bootstrap
-from service.config import load_settings
+from service.loading import load_settings
 
 _compose = bootstrap.compose
 

@@ -15,9 +15,9 @@ import uvloop
 
 from service import bootstrap
 from service.adapters.memory.directory import MemoryDirectory
-from service.config import load_settings
 from service.domain.ids import UserId
 from service.domain.placing import Presence
+from service.loading import load_settings
 
 NAP_S = 0.05
 

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from service.config import ConfigError, Settings, load_settings
+from service.config import Settings
 from service.domain.budget import UNLIMITED, Rate
+from service.loading import ConfigError, load_settings
 from service.values import rate_of
 
 
