@@ -77,7 +77,8 @@ class Side(NamedTuple):
 
 def make_side(clock: Clock, observer: Observer) -> Side:
     """A node with two users."""
-    node = compose(Settings(_env_file=None), clock, observer)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, limit_events="0", limit_call_initiate="0")  # type: ignore[call-arg]
+    node = compose(settings, clock, observer)
     links = SilentLink("caller-1"), SilentLink("callee-1")
     for link, user in zip(links, ("caller", "callee"), strict=True):
         node.gateway.opened(link, Identity(), 0.0)
