@@ -259,10 +259,10 @@ class Settings(BaseSettings):
         "30/1s",
     )
     limit_events: str = _setting(
-        "500/1s",
+        "200/1s",
         "How many events one socket may send in a time; more are refused with `rate_limited`, and who goes on is "
         "disconnected with the code 4029. 0 is no limit.",
-        "200/1s",
+        "500/1s",
     )
     limit_call_initiate: str = _setting(
         "60/1m",

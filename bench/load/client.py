@@ -125,13 +125,19 @@ def _socket(source: str) -> socket.socket:
 
 
 async def join(port: int, user: str, source: str = "127.0.0.1") -> Client:
+    """A client that has joined; see `enter`."""
+    client = Client(user)
+    await enter(client, port, source)
+    return client
+
+
+async def enter(client: Client, port: int, source: str) -> None:
     """Connect on the loopback interface, from the address `source` of it, and join.
 
     Raises:
         LoadError: the server refused, or did not answer in time.
         OSError: nobody listens there.
     """
-    client = Client(user)
     url = f"ws://127.0.0.1:{port}{PATH}"
     own = _socket(source)
     try:
@@ -139,13 +145,12 @@ async def join(port: int, user: str, source: str = "127.0.0.1") -> Client:
             await ws_connect(lambda: client, url, websocket_handshake_timeout=None, socket_factory=lambda _url: own)
             await client.joined
     except TimeoutError:
-        raise LoadError(f"{user} could not join within {CONNECT_TIMEOUT_S:.0f} s") from None
+        raise LoadError(f"{client.user} could not join within {CONNECT_TIMEOUT_S:.0f} s") from None
     except WSHandshakeError as error:
-        raise LoadError(f"{user} was refused: {error}") from None
+        raise LoadError(f"{client.user} was refused: {error}") from None
     except OSError:
         own.close()
         raise
-    return client
 
 
 async def join_all(port: int, users: Sequence[str], at_once: int, source: str = "127.0.0.1") -> list[Client]:
