@@ -259,7 +259,7 @@ class Settings(BaseSettings):
         "30/1s",
     )
     limit_events: str = _setting(
-        "200/1s",
+        "250/1s",
         "How many events one socket may send in a time; more are refused with `rate_limited`, and who goes on is "
         "disconnected with the code 4029. 0 is no limit.",
         "500/1s",
