@@ -14,9 +14,8 @@ from redis.asyncio import Redis
 
 from service.adapters.memory.clock import LoopClock
 from service.adapters.redis.cluster import Cluster, RedisOptions
-from service.adapters.redis.watch import RedisWatch
 from service.domain.ids import SessionId, UserId
-from service.ports import Outlet
+from service.ports import Outlet, RedisWatch
 from service.supervisor import Supervisor
 from tests.support.needs import need_program
 from tests.support.server import free_port
