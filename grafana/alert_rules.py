@@ -1,6 +1,7 @@
 """The alerts on symptoms and causes; `slo_alerts.py` has those on error budgets."""
 
 from grafana.alert_types import JOB, NONE, PAGE, PROBE_JOB, TICKET, Alert
+from grafana.cluster_alerts import cluster_alerts
 from grafana.media_alerts import media_alerts
 from grafana.query import ANYWHERE, buckets, gauge, increase, rate, selector
 from grafana.slo import RING_DELIVERY_S, SETUP_S, Window, phase_count
@@ -397,6 +398,7 @@ ALERTS: tuple[Alert, ...] = (
     *_down(),
     *_probe(),
     *_loop(),
+    *cluster_alerts(),
     _collapsed(),
     _no_calls(),
     *_slow(),

@@ -342,7 +342,11 @@ OBSERVER_FAILURES = counter(
 # --- the synthetic caller (`signalling probe`, a process of its own) ---
 
 PROBE_STEPS = ("connect", "join", "ring", "accept", "offer", "answer", "candidate", "hang_up")
-PROBE_RUNS = counter("probe_runs_total", "Calls that the probe placed, by how it went.", result=("ok", "failed"))
+PROBE_RUNS = counter(
+    "probe_runs_total",
+    "Calls that the probe placed, by how it went; `unavailable`: a node said that it could not reach Redis.",
+    result=("ok", "failed", "unavailable"),
+)
 PROBE_STEP_DURATION = histogram(
     "probe_step_duration_seconds", "How long each step of the probe's call took.", PHASE_BUCKETS_S, step=PROBE_STEPS
 )

@@ -26,6 +26,7 @@ from observability.catalogue import (
     Metric,
     Phase,
 )
+from tests.grafana.rules.cluster_cases import CLUSTER
 from tests.grafana.rules.promtool import PROBE, A, B, Case, Firing
 
 JOB_A = {"job": "signalling"}
@@ -411,6 +412,7 @@ CASES = (
     *DOWN,
     *PROBING,
     *LOOP,
+    *CLUSTER,
     *COLLAPSE,
     *CALLING,
     *SLOW,
