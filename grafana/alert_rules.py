@@ -23,6 +23,7 @@ from observability.catalogue import (
     PROBE_LAST_SUCCESS,
     RATE_LIMITED,
     READY,
+    REDIS_UP,
     TRACE_SPANS,
     USERS_ONLINE,
     Metric,
@@ -82,7 +83,8 @@ def _down() -> tuple[Alert, ...]:
         Alert(
             "SignallingDown",
             PAGE,
-            f"{_name(READY)} == 0\nunless on (job, instance) {_name(DRAINING)} == 1",
+            f"{_name(READY)} == 0\nunless on (job, instance) {_name(DRAINING)} == 1\n"
+            f"unless on (job, instance) {_name(REDIS_UP)} == 0",  # RedisDown tells of those
             "2m",
             "Node {{ $labels.instance }} refuses new clients",
             "{{ $labels.instance }} runs and is not stopping, but signalling_ready is {{ $value | humanize }}: the "

@@ -49,20 +49,12 @@ def _is(*names: str) -> str:
 ALL_DOWN = (_is("SignallingDown"), 'scope="all"')
 BLOCKED = (_is("EventLoopStalled"), 'symptom="blocked"')
 NO_REDIS = (_is("RedisDown"), 'scope="all"')
-NOT_READY = (_is("SignallingDown"), 'scope="not_ready"')
 INHIBITIONS = (
     Inhibition(
         "Without a node nothing else can work.", ALL_DOWN, (_is("NoCalls", "ConnectionsCollapsed", FAST),), SAME_NODES
     ),
     Inhibition("The probe has a job of its own.", ALL_DOWN, (_is("ProbeFailing"),), (ENVIRONMENT,)),
     Inhibition("A blocked node answers no probe.", BLOCKED, (_is("ProbeFailing"),), (ENVIRONMENT,)),
-    Inhibition("A node without Redis is not ready.", NO_REDIS, NOT_READY, SAME_NODES),
-    Inhibition(
-        "A node without Redis is not ready.",
-        (_is("RedisDown"), 'scope="node"'),
-        NOT_READY,
-        (*SAME_NODES, "instance"),
-    ),
     Inhibition(
         "Without Redis nodes hear nothing of each other, and nobody joins.",
         NO_REDIS,

@@ -30,7 +30,7 @@ def _redis_down() -> tuple[Alert, ...]:
             "RedisDown",
             PAGE,
             f"{up} == 0\nand on (job) max by (job) ({up}) == 1",
-            "1m",
+            "2m",
             "Node {{ $labels.instance }} cannot reach Redis",
             "{{ $labels.instance }} cannot reach Redis (redis_up is {{ $value | humanize }}), others can: the proxy "
             "sends it nobody, and its users are offline for the others. See the network between the two, and the "
