@@ -74,7 +74,7 @@ REDIS: tuple[Panel, ...] = (
             "How long does Redis take, by command?",
             f"All above {1000 * COMMAND_S:g} ms: Redis is busy or far. One alone: that script has much to do. At "
             "250 ms the connection is given up.",
-            "Redis' own SLOWLOG and CPU; if it is idle, the loop lag above is in these times.",
+            "Redis' own slow log and CPU; if it is idle, the loop lag above is in these times.",
         ),
         Target(quantile(0.99, c.REDIS_COMMAND_DURATION, "command"), "{{command}}"),
         "s",
