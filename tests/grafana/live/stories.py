@@ -24,6 +24,7 @@ from tests.synthetic.support import started
 CROWD = 4 * FEWEST_CONNECTIONS
 """So many that the last half hour's average stays high enough while the alert makes its way."""
 HISTORY = "count_over_time(signalling:connections:sum[30m] offset 5m) >= 8"
+FRONT_FIRES = 'ALERTS{alertname="FrontNodeDown",alertstate="firing"} == 1'
 PAUSE_S = 0.05
 QUICK = {"NODE_LEASE_S": "1", "SHUTDOWN_TIMEOUT_S": "3"}
 FAULTY = ("-m", "tests.grafana.live.faulty_server")
@@ -148,6 +149,9 @@ def _died(stand: Stand) -> None:
     with running_redis(stand.folder) as redis, _two_nodes(stand, redis) as site:
         site.right.stop(signal.SIGKILL)
         stand.hears("firing", DIED.alerts)
+        until(lambda: stand.prometheus.ask(FRONT_FIRES), "the proxy says so too, of which nobody need be told")
+        site.front.process.terminate()
+        until(lambda: not stand.prometheus.ask(FRONT_FIRES), "nor need anybody when it says so no longer")
         ports = {"PORT": str(site.right.port), "METRICS_PORT": site.right.metrics_url.split(":")[2].split("/")[0]}
         with running_server(stand.folder, HOST=RIGHT, REDIS_URL=redis.url, **QUICK, **ports):
             stand.hears("resolved", DIED.alerts)
