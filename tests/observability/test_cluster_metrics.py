@@ -1,5 +1,6 @@
 """The metrics of Redis and the inboxes: by themselves, and of nodes that share a real Redis."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,23 +95,25 @@ def test_an_observer_of_redis_that_breaks_is_counted(monkeypatch: pytest.MonkeyP
     assert seen['observer_failures_total{observer="cluster_metrics"}'] == 1
 
 
-async def up(server: Server, value: float, nodes: float) -> None:
+async def shows(server: Server, **wanted: float) -> None:
+    """Wait until a node says so."""
+
     async def holds() -> bool:
-        seen = samples(server)
-        return (seen["redis_up"], seen["cluster_nodes"]) == (value, nodes)
+        seen = await asyncio.to_thread(samples, server)
+        return {name: seen[name] for name in wanted} == wanted
 
     await eventually(holds)
 
 
 async def test_nodes_say_when_redis_goes_and_comes(tmp_path: Path, redis_server: RedisServer) -> None:
-    settings = {"REDIS_URL": redis_server.url, "NODE_LEASE_S": "1"}
+    settings = {"REDIS_URL": redis_server.url, "NODE_LEASE_S": "4"}
     with running_server(tmp_path, **settings) as one, running_server(tmp_path, **settings) as other:
         for server in (one, other):
-            await up(server, 1, 2)
+            await shows(server, redis_up=1, cluster_nodes=2)
         redis_server.kill()
-        await up(one, 0, 2)
+        await shows(one, redis_up=0)
         redis_server.start()
-        await up(one, 1, 2)
+        await shows(one, redis_up=1, cluster_nodes=2)
         seen = samples(one)
     assert seen["redis_reconnects_total"] >= 1
     assert seen['redis_command_duration_seconds_count{command="renew"}'] >= 1
