@@ -1,6 +1,7 @@
 """The alerts on symptoms and causes; `slo_alerts.py` has those on error budgets."""
 
 from grafana.alert_types import JOB, NONE, PAGE, PROBE_JOB, TICKET, Alert
+from grafana.cluster_alerts import cluster_alerts
 from grafana.media_alerts import media_alerts
 from grafana.query import ANYWHERE, buckets, gauge, increase, rate, selector
 from grafana.slo import RING_DELIVERY_S, SETUP_S, Window, phase_count
@@ -22,6 +23,7 @@ from observability.catalogue import (
     PROBE_LAST_SUCCESS,
     RATE_LIMITED,
     READY,
+    REDIS_UP,
     TRACE_SPANS,
     USERS_ONLINE,
     Metric,
@@ -81,7 +83,8 @@ def _down() -> tuple[Alert, ...]:
         Alert(
             "SignallingDown",
             PAGE,
-            f"{_name(READY)} == 0\nunless on (job, instance) {_name(DRAINING)} == 1",
+            f"{_name(READY)} == 0\nunless on (job, instance) {_name(DRAINING)} == 1\n"
+            f"unless on (job, instance) {_name(REDIS_UP)} == 0",  # RedisDown tells of those
             "2m",
             "Node {{ $labels.instance }} refuses new clients",
             "{{ $labels.instance }} runs and is not stopping, but signalling_ready is {{ $value | humanize }}: the "
@@ -397,6 +400,7 @@ ALERTS: tuple[Alert, ...] = (
     *_down(),
     *_probe(),
     *_loop(),
+    *cluster_alerts(),
     _collapsed(),
     _no_calls(),
     *_slow(),

@@ -48,12 +48,26 @@ def _is(*names: str) -> str:
 
 ALL_DOWN = (_is("SignallingDown"), 'scope="all"')
 BLOCKED = (_is("EventLoopStalled"), 'symptom="blocked"')
+NO_REDIS = (_is("RedisDown"), 'scope="all"')
 INHIBITIONS = (
     Inhibition(
         "Without a node nothing else can work.", ALL_DOWN, (_is("NoCalls", "ConnectionsCollapsed", FAST),), SAME_NODES
     ),
     Inhibition("The probe has a job of its own.", ALL_DOWN, (_is("ProbeFailing"),), (ENVIRONMENT,)),
     Inhibition("A blocked node answers no probe.", BLOCKED, (_is("ProbeFailing"),), (ENVIRONMENT,)),
+    Inhibition(
+        "Without Redis nodes hear nothing of each other, and nobody joins.",
+        NO_REDIS,
+        (_is("InboxLag", "MessagesLost", "ClusterSplit", "NoCalls"),),
+        SAME_NODES,
+    ),
+    Inhibition("The probe has a job of its own, and cannot join.", NO_REDIS, (_is("ProbeFailing"),), (ENVIRONMENT,)),
+    Inhibition(
+        "The proxy has a job of its own, and sees the same.",
+        (_is("SignallingDown", "EventLoopStalled"),),
+        (_is("FrontNodeDown"),),
+        (ENVIRONMENT,),
+    ),
     Inhibition(
         "A blocked node makes calls slow, then impossible.",
         (_is("EventLoopStalled"),),

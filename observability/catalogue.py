@@ -6,8 +6,22 @@ follow Prometheus' rules: base units, the unit as the suffix, `_total` on counte
 
 import itertools
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from observability.cluster_catalogue import (
+    CALLS_RECOVERED,
+    CLUSTER_NODES,
+    INBOX_BATCH_SIZE,
+    INBOX_LAG,
+    INBOX_MESSAGES,
+    INBOX_PROBLEMS,
+    LEASES_LOST,
+    REDIS_COMMAND_DURATION,
+    REDIS_COMMANDS_FAILED,
+    REDIS_RECONNECTS,
+    REDIS_UP,
+    SESSIONS_REAPED,
+)
+from observability.metric import HISTOGRAM_UNITS, PREFIX, Kind, Metric, counter, gauge, histogram
 from service.domain.call import State
 from service.domain.effects import Reason
 from service.domain.events import Media
@@ -16,7 +30,25 @@ from service.domain.words import Word
 from service.errors import ALL_ERRORS
 from service.protocol.client import CLIENT_MESSAGES
 
-PREFIX = "signalling_"
+__all__ = [
+    "CALLS_RECOVERED",
+    "CLUSTER_NODES",
+    "HISTOGRAM_UNITS",
+    "INBOX_BATCH_SIZE",
+    "INBOX_LAG",
+    "INBOX_MESSAGES",
+    "INBOX_PROBLEMS",
+    "LEASES_LOST",
+    "PREFIX",
+    "REDIS_COMMANDS_FAILED",
+    "REDIS_COMMAND_DURATION",
+    "REDIS_RECONNECTS",
+    "REDIS_UP",
+    "SESSIONS_REAPED",
+    "Kind",
+    "Metric",
+]
+
 OTHER = "_OTHER"
 """The value that stands for everything outside a closed set, since clients could choose the rest."""
 
@@ -29,14 +61,6 @@ JITTER_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0
 LOSS_BUCKETS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 THROUGHPUT_BUCKETS_BYTES_PER_S = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6)
 SIZE_BUCKETS_BYTES = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0)
-
-
-class Kind(Word):
-    """What Prometheus makes of a metric."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
 
 
 class Fault(Word):
@@ -81,35 +105,6 @@ class TraceDecision(Word):
     DROPPED_CAP = "dropped_cap"
 
 
-class Metric(NamedTuple):
-    """One metric. `name` is without the prefix; `labels` maps each label to its closed values.
-
-    The empty value stands for a set that is closed by other means: build facts, which are set once, and exception
-    types, of which `ERROR_TYPES_AT_MOST` get series of their own.
-    """
-
-    name: str
-    kind: Kind
-    unit: str
-    help: str
-    labels: Mapping[str, tuple[str, ...]]
-    buckets: tuple[float, ...] = ()
-    since: str = "0.1.0"
-
-    @property
-    def full_name(self) -> str:
-        """The name as it is scraped and queried."""
-        return PREFIX + self.name
-
-    @property
-    def series(self) -> int:
-        """How many time series the metric can have at the most."""
-        combinations = 1
-        for values in self.labels.values():
-            combinations *= len(values)
-        return combinations * (len(self.buckets) + 3 if self.kind is Kind.HISTOGRAM else 1)
-
-
 def _values(kind: type[Word]) -> tuple[str, ...]:
     return tuple(member.value for member in kind)
 
@@ -124,41 +119,16 @@ END_REASONS = tuple(
 ERROR_TYPES_AT_MOST = 20
 """Exception types beyond these count as `_OTHER`. They come from our code and its libraries, not from clients."""
 
-HISTOGRAM_UNITS = {
-    "_bytes": "bytes",
-    "_bytes_per_second": "bytes per second",
-    "_seconds": "seconds",
-    "_ratio": "ratio",
-}
-"""The unit of a histogram, by how its name ends."""
-
-_NO_LABELS: Mapping[str, tuple[str, ...]] = {}
-
-
-def _counter(name: str, help_: str, **labels: tuple[str, ...]) -> Metric:
-    unit = "bytes" if name.endswith("_bytes_total") else "1"
-    return Metric(name, Kind.COUNTER, unit, help_, labels)
-
-
-def _gauge(name: str, unit: str, help_: str, **labels: tuple[str, ...]) -> Metric:
-    return Metric(name, Kind.GAUGE, unit, help_, labels)
-
-
-def _histogram(name: str, help_: str, buckets: tuple[float, ...], **labels: tuple[str, ...]) -> Metric:
-    unit = next(unit for suffix, unit in HISTOGRAM_UNITS.items() if name.endswith(suffix))
-    return Metric(name, Kind.HISTOGRAM, unit, help_, labels, buckets)
-
-
 # --- identity ---
 
-BUILD_INFO = _gauge("build_info", "1", "1, with what runs here as labels.", version=("",), revision=("",), python=("",))
-READY = _gauge("ready", "1", "1 while new clients are welcome (`/readyz`).")
-DRAINING = _gauge("draining", "1", "1 while the node is stopping.")
+BUILD_INFO = gauge("build_info", "1", "1, with what runs here as labels.", version=("",), revision=("",), python=("",))
+READY = gauge("ready", "1", "1 while new clients are welcome (`/readyz`).")
+DRAINING = gauge("draining", "1", "1 while the node is stopping.")
 
 # --- connections ---
 
-CONNECTIONS = _gauge("connections", "1", "Open Socket.IO connections, by their transport now.", transport=TRANSPORTS)
-CONNECTS = _counter(
+CONNECTIONS = gauge("connections", "1", "Open Socket.IO connections, by their transport now.", transport=TRANSPORTS)
+CONNECTS = counter(
     "connects_total",
     "Connections that were tried, by how it went: `ok`, `refused` by authentication, `malformed` before CONNECT, or "
     "`abandoned` without CONNECT; or turned away for a limit: `rate_limited`, `too_many_connections` of one address, "
@@ -166,13 +136,13 @@ CONNECTS = _counter(
     transport=TRANSPORTS,
     result=("ok", "refused", "malformed", "abandoned", "rate_limited", "too_many_connections", "server_full"),
 )
-CONNECT_DURATION = _histogram(
+CONNECT_DURATION = histogram(
     "connect_duration_seconds",
     "From the Engine.IO handshake to the Socket.IO CONNECT.",
     PHASE_BUCKETS_S,
     transport=TRANSPORTS,
 )
-DISCONNECTS = _counter(
+DISCONNECTS = counter(
     "disconnects_total",
     "Connections that ended, by why.",
     reason=(
@@ -188,42 +158,42 @@ DISCONNECTS = _counter(
         "shutdown",
     ),
 )
-CONNECTION_DURATION = _histogram("connection_duration_seconds", "How long connections lasted.", LONG_BUCKETS_S)
-RESUMES = _counter(
+CONNECTION_DURATION = histogram("connection_duration_seconds", "How long connections lasted.", LONG_BUCKETS_S)
+RESUMES = counter(
     "resumes_total",
     "Calls whose party came back after a lost connection (`returned`), did not in time (`expired`), or was taken over "
     "by another socket (`replaced`).",
     result=("returned", "expired", "replaced"),
 )
-MISSED_MESSAGES = _counter(
+MISSED_MESSAGES = counter(
     "missed_messages_total",
     "Offers, answers and candidates for a party that was away: `kept`, `delivered` when it came back, or `overflowed`, "
     "since no more could be kept.",
     result=("kept", "delivered", "overflowed"),
 )
-CLIENT_RTT = _histogram(
+CLIENT_RTT = histogram(
     "client_rtt_seconds",
     "From an Engine.IO ping to its pong: the network to the client and back, and both event loops.",
     ROUND_TRIP_BUCKETS_S,
     transport=TRANSPORTS,
 )
-USERS_ONLINE = _gauge("users_online", "1", "Users who have joined on this node.")
-WATCHES = _gauge("watches", "1", "Users who are watched (`user:watch`), once for each socket that watches them.")
-STATUS_PUSHES = _counter(
+USERS_ONLINE = gauge("users_online", "1", "Users who have joined on this node.")
+WATCHES = gauge("watches", "1", "Users who are watched (`user:watch`), once for each socket that watches them.")
+STATUS_PUSHES = counter(
     "status_pushes_total", "`user:status` that went to a watcher because it had changed; a watcher and user count one."
 )
 
 # --- traffic ---
 
 DIRECTIONS = ("in", "out")
-MESSAGES = _counter("messages_total", "Socket.IO events and acknowledgements.", direction=DIRECTIONS)
-MESSAGE_BYTES = _counter("message_bytes_total", "Their size, without framing.", direction=DIRECTIONS)
-MESSAGE_SIZE = _histogram("message_size_bytes", "The size of each.", SIZE_BUCKETS_BYTES, direction=DIRECTIONS)
+MESSAGES = counter("messages_total", "Socket.IO events and acknowledgements.", direction=DIRECTIONS)
+MESSAGE_BYTES = counter("message_bytes_total", "Their size, without framing.", direction=DIRECTIONS)
+MESSAGE_SIZE = histogram("message_size_bytes", "The size of each.", SIZE_BUCKETS_BYTES, direction=DIRECTIONS)
 
-OUTBOUND_BUFFER = _gauge(
+OUTBOUND_BUFFER = gauge(
     "outbound_buffer_bytes", "bytes", "What waits in the server for the client that reads most slowly."
 )
-OUTBOUND_DROPPED = _counter(
+OUTBOUND_DROPPED = counter(
     "outbound_dropped_total",
     "Messages that did not reach their client: it read too slowly (`slow_consumer`), or was gone before it had "
     "fetched them (`unfetched`, on polling).",
@@ -232,23 +202,23 @@ OUTBOUND_DROPPED = _counter(
 
 # --- handlers ---
 
-EVENTS_TOTAL = _counter(
+EVENTS_TOTAL = counter(
     "events_total", "Client events, by what came of them: `ok` or the error's code.", event=EVENTS, outcome=OUTCOMES
 )
-EVENT_DURATION = _histogram(
+EVENT_DURATION = histogram(
     "event_duration_seconds", "From the start of an event's handling to its end.", HANDLER_BUCKETS_S, event=EVENTS
 )
-EVENT_QUEUE_DELAY = _histogram(
+EVENT_QUEUE_DELAY = histogram(
     "event_queue_delay_seconds", "From an event's arrival to the start of its handling.", HANDLER_BUCKETS_S
 )
-RATE_LIMITED = _counter(
+RATE_LIMITED = counter(
     "rate_limited_total",
     "What was refused for its rate: events of a socket (`events`), calls of a user or a pair (`calls`), connections of "
     "an address (`connects`).",
     scope=("events", "calls", "connects"),
 )
-EVENTS_IN_PROGRESS = _gauge("events_in_progress", "1", "Events that are being handled now.")
-EVENT_EXCEPTIONS = _counter(
+EVENTS_IN_PROGRESS = gauge("events_in_progress", "1", "Events that are being handled now.")
+EVENT_EXCEPTIONS = counter(
     "event_exceptions_total",
     f"Events that failed through our fault, by the exception's type; the first {ERROR_TYPES_AT_MOST} types by name.",
     event=EVENTS,
@@ -257,21 +227,21 @@ EVENT_EXCEPTIONS = _counter(
 
 # --- calls ---
 
-CALLS = _gauge("calls", "1", "Live calls by state.", state=LIVE_STATES)
-CALL_ATTEMPTS = _counter("call_attempts_total", "Calls that were placed.", media=_values(Media))
-CALL_MILESTONES = _counter(
+CALLS = gauge("calls", "1", "Live calls by state.", state=LIVE_STATES)
+CALL_ATTEMPTS = counter("call_attempts_total", "Calls that were placed.", media=_values(Media))
+CALL_MILESTONES = counter(
     "call_milestones_total",
     "Calls that reached each step of the funnel. `connected` needs a client that sends `call:connected`.",
     milestone=_values(Milestone),
 )
-CALLS_ENDED = _counter(
+CALLS_ENDED = counter(
     "calls_ended_total",
     "Calls that ended, by reason, by whose fault it was, and by the state they were in.",
     reason=END_REASONS,
     fault=_values(Fault),
     phase=LIVE_STATES,
 )
-CALL_PHASE_DURATION = _histogram(
+CALL_PHASE_DURATION = histogram(
     "call_phase_duration_seconds",
     "How long each phase took: `ring_delivery` from the attempt's arrival to the ring at the callee, `ringing` "
     "until answered or over, `negotiation` from the answer of the call to the answer of the offer, `media` from there "
@@ -280,48 +250,48 @@ CALL_PHASE_DURATION = _histogram(
     PHASE_BUCKETS_S,
     phase=_values(Phase),
 )
-CALL_DURATION = _histogram(
+CALL_DURATION = histogram(
     "call_duration_seconds", "From the answer to the end, of calls that were answered.", LONG_BUCKETS_S
 )
-OLDEST_CALL = _gauge("oldest_call_seconds", "seconds", "The age of the oldest live call; 0 without calls.")
-CALLS_PEAK = _gauge("calls_peak", "1", "The most live calls at a time since the start.")
-GLARE = _counter("glare_total", "Attempts that met the call coming the other way and answered it.")
-RENEGOTIATIONS = _counter("renegotiations_total", "Offers after the first answer: renegotiation or ICE restart.")
+OLDEST_CALL = gauge("oldest_call_seconds", "seconds", "The age of the oldest live call; 0 without calls.")
+CALLS_PEAK = gauge("calls_peak", "1", "The most live calls at a time since the start.")
+GLARE = counter("glare_total", "Attempts that met the call coming the other way and answered it.")
+RENEGOTIATIONS = counter("renegotiations_total", "Offers after the first answer: renegotiation or ICE restart.")
 
 # --- media, as the clients report it ---
 
 UNKNOWN = "unknown"
 """The value for what a report does not say."""
 
-ICE_OUTCOMES = _counter(
+ICE_OUTCOMES = counter(
     "ice_outcomes_total",
     "What ICE came to, as clients report it. Each party of a call counts once for each result.",
     result=_values(IceOutcome),
 )
-ICE_FAILURES = _counter(
+ICE_FAILURES = counter(
     "ice_failures_total",
     "Parties whose ICE failed, by where: no candidates (`gathering`), no pair that works (`checking`), or a pair that "
     "worked was lost (`connected`).",
     stage=(*_values(IceStage), UNKNOWN),
 )
-ICE_SELECTED_PAIRS = _counter(
+ICE_SELECTED_PAIRS = counter(
     "ice_selected_pairs_total",
     "The pair of candidates that each party was first connected by: `host` to `host`, `reflexive` through address "
     "translation, or with a `relay` on either side; and what carries it.",
     path=_values(Path),
     protocol=_values(IceProtocol),
 )
-MEDIA_RTT = _histogram(
+MEDIA_RTT = histogram(
     "media_rtt_seconds",
     "Round trip of media between the parties, of each report, by the way that it takes.",
     ROUND_TRIP_BUCKETS_S,
     path=(*_values(Path), UNKNOWN),
 )
-MEDIA_JITTER = _histogram("media_jitter_seconds", "Jitter of what was received, of each report.", JITTER_BUCKETS_S)
-MEDIA_LOSS = _histogram(
+MEDIA_JITTER = histogram("media_jitter_seconds", "Jitter of what was received, of each report.", JITTER_BUCKETS_S)
+MEDIA_LOSS = histogram(
     "media_loss_ratio", "Share of packets that the other party did not get, of each report.", LOSS_BUCKETS
 )
-MEDIA_THROUGHPUT = _histogram(
+MEDIA_THROUGHPUT = histogram(
     "media_throughput_bytes_per_second",
     "Media that was received (`in`) and sent (`out`), of each report.",
     THROUGHPUT_BUCKETS_BYTES_PER_S,
@@ -330,35 +300,36 @@ MEDIA_THROUGHPUT = _histogram(
 
 # --- runtime ---
 
-EVENT_LOOP_LAG = _histogram(
+EVENT_LOOP_LAG = histogram(
     "event_loop_lag_seconds", "How much later than asked for the event loop ran a timer.", HANDLER_BUCKETS_S
 )
-EVENT_LOOP_LAST_TICK = _gauge(
+EVENT_LOOP_LAST_TICK = gauge(
     "event_loop_last_tick_timestamp_seconds", "seconds", "Unix time of the event loop's last sign of life."
 )
-EVENT_LOOP_STALLS = _counter(
+EVENT_LOOP_STALLS = counter(
     "event_loop_stalls_total", "Times the event loop was blocked for a second or more; the log has the blocked stack."
 )
-GC_PAUSE = _histogram("gc_pause_seconds", "Pauses of the garbage collector.", PAUSE_BUCKETS_S)
+GC_PAUSE = histogram("gc_pause_seconds", "Pauses of the garbage collector.", PAUSE_BUCKETS_S)
 
 # --- telemetry itself ---
 
-CALL_TRACES = _counter(
+CALL_TRACES = counter(
     "call_traces_total",
     "Calls by what became of their trace, and why.",
     decision=_values(TraceDecision),
 )
-TRACE_SPANS = _counter(
+TRACE_SPANS = counter(
     "trace_spans_exported_total",
     "Spans handed to the collector (`ok`), refused by it (`failed`), or given up because the queue was full "
     "(`dropped`).",
     result=("ok", "failed", "dropped"),
 )
-OBSERVER_FAILURES = _counter(
+OBSERVER_FAILURES = counter(
     "observer_failures_total",
     "Observers that raised and were taken out; each is a bug.",
     observer=(
         "event_metrics",
+        "cluster_metrics",
         "call_ledger",
         "call_metrics",
         "media_metrics",
@@ -371,11 +342,15 @@ OBSERVER_FAILURES = _counter(
 # --- the synthetic caller (`signalling probe`, a process of its own) ---
 
 PROBE_STEPS = ("connect", "join", "ring", "accept", "offer", "answer", "candidate", "hang_up")
-PROBE_RUNS = _counter("probe_runs_total", "Calls that the probe placed, by how it went.", result=("ok", "failed"))
-PROBE_STEP_DURATION = _histogram(
+PROBE_RUNS = counter(
+    "probe_runs_total",
+    "Calls that the probe placed, by how it went; `unavailable`: a node said that it could not reach Redis.",
+    result=("ok", "failed", "unavailable"),
+)
+PROBE_STEP_DURATION = histogram(
     "probe_step_duration_seconds", "How long each step of the probe's call took.", PHASE_BUCKETS_S, step=PROBE_STEPS
 )
-PROBE_LAST_SUCCESS = _gauge(
+PROBE_LAST_SUCCESS = gauge(
     "probe_last_success_timestamp_seconds", "seconds", "Unix time of the probe's last good call; 0 before the first."
 )
 
@@ -434,6 +409,20 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         MEDIA_LOSS,
         MEDIA_THROUGHPUT,
     ),
+    "Several nodes": (
+        REDIS_UP,
+        REDIS_COMMAND_DURATION,
+        REDIS_COMMANDS_FAILED,
+        REDIS_RECONNECTS,
+        CLUSTER_NODES,
+        INBOX_LAG,
+        INBOX_MESSAGES,
+        INBOX_BATCH_SIZE,
+        INBOX_PROBLEMS,
+        LEASES_LOST,
+        SESSIONS_REAPED,
+        CALLS_RECOVERED,
+    ),
     "Runtime": (
         EVENT_LOOP_LAG,
         EVENT_LOOP_LAST_TICK,
@@ -449,6 +438,8 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
 """The metrics of a node, by what they are about."""
 
 SERVER_METRICS: tuple[Metric, ...] = tuple(itertools.chain.from_iterable(AREAS.values()))
+CLUSTER_METRICS: tuple[Metric, ...] = AREAS["Several nodes"]
+"""Those of a node that shares its users with others; a node alone has none of them."""
 PROBE_METRICS: tuple[Metric, ...] = (PROBE_RUNS, PROBE_STEP_DURATION, PROBE_LAST_SUCCESS)
 PROCESS_METRICS: tuple[str, ...] = (
     "process_virtual_memory_bytes",

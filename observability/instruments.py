@@ -17,7 +17,8 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
-from observability.catalogue import ERROR_TYPES_AT_MOST, OTHER, Kind, Metric
+from observability.catalogue import ERROR_TYPES_AT_MOST, OTHER
+from observability.metric import Kind, Metric
 
 LabelValues = tuple[str, ...]
 

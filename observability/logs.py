@@ -166,6 +166,10 @@ class CallLog(CallWatcher):
         elif milestone is Milestone.CONNECTED:
             self._tell(record, "call connected", {})
 
+    def node_lost(self, record: CallRecord, result: str) -> None:
+        """See `CallWatcher.node_lost`."""
+        self._tell(record, "node of a party lost", {"result": result})
+
     def resumed(self, record: CallRecord, result: str) -> None:
         """See `CallWatcher.resumed`."""
         self._tell(record, "call resumed", {"result": result})

@@ -145,8 +145,12 @@ class CallMetrics(CallWatcher):
         """See `CallWatcher.changed`."""
         if before is not None:
             self._states[before].value -= 1
-        if record.call.state is not State.ENDED:
-            self._states[record.call.state].value += 1
+        if record.counted is not None:
+            self._states[record.counted].value += 1
+
+    def node_lost(self, record: CallRecord, result: str) -> None:
+        """See `CallWatcher.node_lost`."""
+        self._instruments.counter(c.CALLS_RECOVERED, result).value += 1
 
     def glared(self, record: CallRecord) -> None:
         """See `CallWatcher.glared`."""

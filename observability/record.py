@@ -76,20 +76,30 @@ class MediaReports:
 
 
 class CallRecord:
-    """What one call has been through. Times are the clock's; `wall_offset_ns` makes Unix time of them."""
+    """What one call has been through. Times are the clock's; `wall_offset_ns` makes Unix time of them.
+
+    Where nodes share their calls (`is_shared`), each has a record of what it has itself seen of a call: the events and
+    steps of its own sockets. The one that ends the call (`ended_here`) speaks for all.
+    """
 
     __slots__ = (
         "absences",
         "call",
+        "counted",
         "decision",
+        "ended_here",
         "ended_in",
         "events",
         "events_lost",
         "fault",
         "glare",
         "is_kept",
+        "is_leaving",
+        "is_over",
+        "is_shared",
         "marks",
         "media",
+        "node_lost_at",
         "phases",
         "reached",
         "renegotiations",
@@ -101,9 +111,15 @@ class CallRecord:
         "wall_offset_ns",
     )
 
-    def __init__(self, call: Call, wall_offset_ns: int) -> None:
+    def __init__(self, call: Call, wall_offset_ns: int, *, is_shared: bool = False) -> None:
         self.call = call
         self.wall_offset_ns = wall_offset_ns
+        self.is_shared = is_shared
+        self.is_over = self.ended_here = self.is_leaving = False
+        self.counted: State | None = None
+        """The state in which this node counts it among its live calls; None where it does not."""
+        self.node_lost_at: float | None = None
+        """When this node found that the node of a party is dead."""
         self.decision: TraceDecision | None = None
         """What is to become of the trace; None while it is open."""
         self.is_kept = False
@@ -126,6 +142,11 @@ class CallRecord:
         self.setup_exported = False
         """Whether the spans of the set-up are out. Written by the tracer alone."""
 
+    @property
+    def speaks_for_all(self) -> bool:
+        """Whether this node tells what is told once of a call: the root of its trace, and what became of that."""
+        return self.ended_here or not self.is_shared
+
     def decide(self, decision: TraceDecision) -> None:
         """Say what is to become of the trace. The tracer's business."""
         self.decision = decision
@@ -141,6 +162,9 @@ class CallWatcher:
     def placed(self, record: CallRecord) -> None:
         """A call is there."""
 
+    def joined(self, record: CallRecord) -> None:
+        """A call is there that another node has placed."""
+
     def phase_over(self, record: CallRecord, phase: Phase, seconds: float) -> None:
         """A phase of the set-up took this long."""
 
@@ -148,13 +172,16 @@ class CallWatcher:
         """A milestone, once for each call. `connected` comes after the phases that it ends."""
 
     def changed(self, record: CallRecord, before: State | None) -> None:
-        """The call is in another state than `before`."""
+        """This node counts the call as `record.counted` now, and counted it as `before`; None: not at all."""
 
     def glared(self, record: CallRecord) -> None:
         """The callee had called at the same time."""
 
     def renegotiated(self, record: CallRecord) -> None:
         """An offer came after the first answer."""
+
+    def node_lost(self, record: CallRecord, result: str) -> None:
+        """The node of a party died, and this one looks after the call: it is `waiting` for the party, or `ended`."""
 
     def resumed(self, record: CallRecord, result: str) -> None:
         """A party came back: see `RESUMES` in the catalogue for the results."""
@@ -173,6 +200,17 @@ class CallWatcher:
 
     def settled(self, record: CallRecord) -> None:
         """The call is over, and all its events are in the record. Nothing follows."""
+
+
+def ended_badly(call: Call) -> bool:
+    """Whether the end of a call was the server's or the network's fault, as far as the call itself says.
+
+    All nodes come to the same. Who said goodbye was not waited for, where parties are waited for at all.
+    """
+    if call.reason is Reason.CONNECTION_LOST:
+        was_waited_for = call.caller.away_until_s is not None or call.callee.away_until_s is not None
+        return was_waited_for or not call.reconnect_grace_s
+    return call.reason in (Reason.SERVER_SHUTDOWN, Reason.FAILED)
 
 
 _BY_CHOICE = frozenset({Reason.CANCELLED, Reason.REJECTED, Reason.BUSY, Reason.NO_ANSWER})

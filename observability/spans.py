@@ -5,13 +5,17 @@
         ring_delivery, ringing, negotiation, media
         one SERVER span for each handled event, one ice.trickle for each side
       call.connected
-        call.reconnecting, renegotiation, the events handled meanwhile
+        call.reconnecting, renegotiation, call.node_lost, the events handled meanwhile
       media.quality, one for each side that reported on its media
       call.hangup
 
 The call id is the trace id, and the id of the root span follows from it, so that nobody need carry context
 anywhere: nodes agree on it, and the call id in a support ticket opens the trace. Ids of other spans follow from
-their name and place. Attributes are the call's facts; never a user, an address, a description or a candidate.
+their name, and where there may be more than one, from their place and time. Attributes are the call's facts; never a
+user, an address, a description or a candidate.
+
+Of a call that nodes share each makes the spans of what it has seen itself. The frame that they hang in (call,
+call.setup, call.connected, call.hangup) is made by the node that ended the call, and by no other.
 """
 
 import hashlib
@@ -56,16 +60,17 @@ class SpanTree:
 
     def setup(self) -> Iterator[ReadableSpan]:
         """The set-up and what belongs to it. Complete once the call is connected or over."""
-        record, call = self._record, self._record.call
-        until = record.reached.get(Milestone.CONNECTED, call.ended_at_s or call.placed_at_s)
-        yield self._span("call.setup", call.placed_at_s, until, self._setup, self._root)
+        record = self._record
+        if not record.is_shared:
+            yield self._setup_span()
         for phase, start, end in record.phases:
             if phase in TREE_PHASES:
-                yield self._span(phase.value, start, end, self._id(phase.value), self._setup)
+                links = _links(record.traceparent) if phase is Phase.RING_DELIVERY and record.is_shared else ()
+                yield self._span(phase.value, start, end, self._id(phase.value), self._setup, links=links)
         for role, trickle in record.trickle.items():
             if trickle.count:
                 facts = {"signalling.call.role": role.value, "signalling.ice.candidates": trickle.count}
-                span_id = self._id(f"ice.trickle {role}")
+                span_id = self._id_at(f"ice.trickle {role}", trickle.first_at_s)
                 yield self._span("ice.trickle", trickle.first_at_s, trickle.last_at_s, span_id, self._setup, facts)
         yield from self._events(in_setup=True)
 
@@ -73,22 +78,39 @@ class SpanTree:
         """What came after the set-up, and the root. Complete once the call is over."""
         record, call = self._record, self._record.call
         ended_at = call.ended_at_s or call.placed_at_s
-        connected_at = record.reached.get(Milestone.CONNECTED)
-        if connected_at is not None:
-            yield self._span("call.connected", connected_at, ended_at, self._connected, self._root)
-        parent = self._setup if connected_at is None else self._connected
+        parent = self._connected if Milestone.CONNECTED in record.reached else self._setup
         for place, (role, start, end) in enumerate(record.absences):
+            if end is None and not record.speaks_for_all:
+                continue  # whoever sees the end of it tells of it
             facts = {"signalling.call.role": role.value}
-            span_id = self._id(f"call.reconnecting {place}")
+            span_id = self._id_at(f"call.reconnecting {place}", start)
             yield self._span("call.reconnecting", start, end or ended_at, span_id, parent, facts)
         for place, (role, at) in enumerate(record.renegotiations):
             facts = {"signalling.call.role": role.value}
-            yield self._span("renegotiation", at, at, self._id(f"renegotiation {place}"), parent, facts)
+            yield self._span("renegotiation", at, at, self._id_at(f"renegotiation {place}", at), parent, facts)
+        if record.node_lost_at is not None:
+            at = record.node_lost_at
+            yield self._span("call.node_lost", at, at, self._id_at("call.node_lost", at), parent)
         yield from self._media()
         yield from self._events(in_setup=False)
+        if record.speaks_for_all:
+            yield from self._frame(ended_at)
+
+    def _frame(self, ended_at: float) -> Iterator[ReadableSpan]:
+        record, call = self._record, self._record.call
+        if record.is_shared:
+            yield self._setup_span()
+        connected_at = record.reached.get(Milestone.CONNECTED)
+        if connected_at is not None:
+            yield self._span("call.connected", connected_at, ended_at, self._connected, self._root)
         reason = {"signalling.call.reason": call.reason.value if call.reason else ""}
         yield self._span("call.hangup", ended_at, ended_at, self._id("call.hangup"), self._root, reason)
         yield self._call(ended_at)
+
+    def _setup_span(self) -> ReadableSpan:
+        call = self._record.call
+        until = self._record.reached.get(Milestone.CONNECTED, call.ended_at_s or call.placed_at_s)
+        return self._span("call.setup", call.placed_at_s, until, self._setup, self._root)
 
     def _call(self, ended_at: float) -> ReadableSpan:
         record, call = self._record, self._record.call
@@ -102,6 +124,8 @@ class SpanTree:
             "signalling.call.glare": record.glare,
             "signalling.call.server_time": record.server_s,
         }
+        if record.node_lost_at is not None:
+            facts["signalling.call.node_lost"] = True
         if record.events_lost:
             facts["signalling.call.events_not_kept"] = record.events_lost
         failed = fault in (Fault.SERVER, Fault.NETWORK)
@@ -112,7 +136,7 @@ class SpanTree:
     def _media(self) -> Iterator[ReadableSpan]:
         for role, told in self._record.media.items():
             facts, events = mediaspans.attributes(role, told), tuple(mediaspans.events(told, self._unix_ns))
-            span_id = self._id(f"media.quality {role}")
+            span_id = self._id_at(f"media.quality {role}", told.first_at_s)
             yield self._span(
                 "media.quality", told.first_at_s, told.last_at_s, span_id, self._root, facts, events=events
             )
@@ -138,7 +162,7 @@ class SpanTree:
             status = Status(StatusCode.ERROR if handled.outcome == "internal" else StatusCode.UNSET)
         start = handled.received_at_s
         end = start + handled.waited_s + handled.took_s
-        span_id = self._id(f"{handled.event} {place}")
+        span_id = self._id_at(f"{handled.event} {place}", start)
         return self._span(handled.event, start, end, span_id, parent, facts, kind=SpanKind.SERVER, status=status)
 
     def _span(
@@ -178,6 +202,10 @@ class SpanTree:
 
     def _id(self, name: str) -> int:
         return _span_id(f"{self._record.call.id} {name}")
+
+    def _id_at(self, name: str, at_s: float) -> int:
+        """Of what there may be more than one; another node may have one of the same name and place."""
+        return self._id(f"{name} {self._unix_ns(at_s)}")
 
 
 def _root(call_id: CallId) -> int:

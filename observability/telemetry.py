@@ -14,24 +14,29 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from observability import catalogue as c
+from observability.cluster_metrics import ClusterMetrics
 from observability.exposition import Exposition
 from observability.fanout import Fanout
 from observability.instruments import Instruments
 from observability.ledger import Ledger
 from observability.logs import CallLog, FailureLog, LogWriter, configure_logging
+from observability.metric import Metric
 from observability.metrics import CallMetrics, EventMetrics, MediaMetrics
 from observability.record import CallWatcher
 from observability.runtime import GcWatch, LoopWatch
 from observability.traces import Pipeline, Tracer
 from service import __version__
-from service.ports import Clock, Observer
+from service.ports import Clock, Observer, RedisWatch
 
 TRACES_PATH = "/v1/traces"
 NO_METRICS_PORT = 0
 
 
 class TelemetryOptions(NamedTuple):
-    """What telemetry needs to be told; see `service.config.Settings` for each."""
+    """What telemetry needs to be told; see `service.config.Settings` for each.
+
+    `shared` says that the node shares its users with others, over Redis.
+    """
 
     metrics_host: str
     metrics_port: int
@@ -39,6 +44,7 @@ class TelemetryOptions(NamedTuple):
     otlp_endpoint: str | None
     log_level: str
     log_stream: TextIO = sys.stderr
+    shared: bool = False
 
 
 class Telemetry:
@@ -53,15 +59,17 @@ class Telemetry:
     def __init__(self, options: TelemetryOptions, clock: Clock, exporter: SpanExporter | None = None) -> None:
         people = options.log_stream.isatty()
         configure_logging(options.log_stream, options.log_level, people=people)
-        self.instruments = Instruments(c.SERVER_METRICS)
+        self.instruments = Instruments(_metrics(shared=options.shared))
         self.registry = _registry(self.instruments)
         self._log = LogWriter(options.log_stream, clock, level=options.log_level, people=people)
         self._exposition = _expose(options, self.registry)
         exporter = exporter or _exporter(options.otlp_endpoint)
         self._pipeline = Pipeline(exporter, self.instruments) if exporter is not None else None
-        self.ledger = Ledger(self._call_watchers(options, clock).front, clock, time.time_ns)
+        watchers = self._call_watchers(options, clock).front
+        self.ledger = Ledger(watchers, clock, time.time_ns, shared=options.shared)
         self.fanout = Fanout(Observer, self._observers(clock), self._on_failure)
         self.observer: Observer = self.fanout.front
+        self.redis_watch: RedisWatch = self._redis_watch() if options.shared else RedisWatch()
         self._loop_watch = LoopWatch(clock, self.instruments)
         self._gc_watch = GcWatch(self.instruments)
         self._look_up(c.OLDEST_CALL, lambda: self.ledger.oldest_s)
@@ -133,13 +141,21 @@ class Telemetry:
             "failure_log": FailureLog(self._log.write, clock.now),
         }
 
-    def _look_up(self, metric: c.Metric, read: Callable[[], float]) -> None:
+    def _redis_watch(self) -> RedisWatch:
+        watchers = {"cluster_metrics": ClusterMetrics(self.instruments), "call_ledger": self.ledger}
+        return Fanout(RedisWatch, watchers, self._on_failure).front
+
+    def _look_up(self, metric: Metric, read: Callable[[], float]) -> None:
         self.instruments.gauge(metric).read = read
 
     def _on_failure(self, name: str) -> None:
         if name == "call_traces":
             self.ledger.keep_none()  # nothing is exported any more, so no exemplar may point to it
         self.instruments.counter(c.OBSERVER_FAILURES, name).value += 1
+
+
+def _metrics(*, shared: bool) -> tuple[Metric, ...]:
+    return tuple(metric for metric in c.SERVER_METRICS if shared or metric not in c.CLUSTER_METRICS)
 
 
 def _registry(instruments: Instruments) -> CollectorRegistry:

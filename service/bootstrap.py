@@ -20,7 +20,6 @@ from service.adapters.memory.router import MemoryRouter
 from service.adapters.memory.timers import MemoryTimers
 from service.adapters.redis.address import RedisUrlError
 from service.adapters.redis.cluster import Cluster, RedisOptions
-from service.adapters.redis.watch import RedisWatch
 from service.config import Settings
 from service.control.control import CallControl
 from service.control.presence import PresenceControl
@@ -29,7 +28,7 @@ from service.domain.call import Policy
 from service.domain.ice import IceGrant, IceServers
 from service.domain.ids import CallId, SessionId, UserId
 from service.loading import ConfigError
-from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, Router, Timers
+from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, RedisWatch, Router, Timers
 from service.supervisor import Supervisor
 from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
@@ -155,7 +154,7 @@ def _shared(settings: Settings, clock: Clock, supervisor: Supervisor, watch: Red
         async def lost(user: UserId, session_id: SessionId) -> None:
             session = Session(session_id, Identity())
             session.user = user
-            await control.left(session, goodbye=False)
+            await control.left(session, goodbye=False, with_node=True)
 
         cluster.attach(gateway, on_due=control.wake, on_lost=lost, on_returned=control.settle)
 
@@ -260,7 +259,7 @@ async def run(settings: Settings) -> None:
     listener = listen(settings.host, settings.port, settings.ping_interval_s + settings.ping_timeout_s)
     clock = LoopClock(asyncio.get_running_loop())
     telemetry = Telemetry(_telemetry_options(settings), clock)
-    node = compose(settings, clock, telemetry.observer)
+    node = compose(settings, clock, telemetry.observer, telemetry.redis_watch)
     telemetry.watch_node(
         is_ready=lambda: node.health.ready,
         is_draining=lambda: node.health.draining,
@@ -338,6 +337,7 @@ def _telemetry_options(settings: Settings) -> TelemetryOptions:
         trace_ratio=settings.trace_ratio,
         otlp_endpoint=settings.otel_exporter_otlp_endpoint or None,
         log_level=settings.log_level,
+        shared=bool(settings.redis_url),
     )
 
 

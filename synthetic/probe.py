@@ -13,7 +13,8 @@ from observability.catalogue import PROBE_LAST_SUCCESS, PROBE_METRICS, PROBE_RUN
 from observability.exposition import Exposition
 from observability.instruments import Instruments
 from service.address import AddressError
-from synthetic.client import Client, SyntheticError
+from service.errors import UnavailableError
+from synthetic.client import Client, RefusedError, SyntheticError
 from synthetic.dialogue import Exchange, Pair
 from synthetic.options import ProbeOptions, UsageError
 from synthetic.together import together
@@ -24,11 +25,15 @@ HANGUP = "hangup"
 
 
 class Run(NamedTuple):
-    """What came of one call: the time that each finished step took, and the step that failed."""
+    """What came of one call: the time that each finished step took, and the step that failed.
+
+    `result` is a value of the metric of runs.
+    """
 
     steps_s: dict[str, float]
     failed_step: str | None = None
     why: str = ""
+    result: str = "ok"
 
     def __str__(self) -> str:
         """One line for people and log files."""
@@ -63,7 +68,8 @@ async def probe(url: str, timeout_s: float) -> Run:
     try:
         await call.run()
     except SyntheticError as error:
-        return Run(call.steps_s, call.step, str(error))
+        is_known = isinstance(error, RefusedError) and error.code == UnavailableError.code
+        return Run(call.steps_s, call.step, str(error), "unavailable" if is_known else "failed")
     finally:
         await call.close()
     return Run(call.steps_s)
@@ -146,7 +152,7 @@ async def _repeat(options: ProbeOptions, instruments: Instruments) -> None:
 def _record(run: Run, instruments: Instruments) -> None:
     for step, took_s in run.steps_s.items():
         instruments.histogram(PROBE_STEP_DURATION, step).observe(took_s)
-    instruments.counter(PROBE_RUNS, "ok" if run.failed_step is None else "failed").value += 1
+    instruments.counter(PROBE_RUNS, run.result).value += 1
     if run.failed_step is None:
         instruments.gauge(PROBE_LAST_SUCCESS).value = time.time()
 

@@ -1,5 +1,6 @@
-"""Nodes: whether each process has time, memory and sockets left, and whether what watches them works."""
+"""Nodes and Redis: whether each process has what it needs, reaches the others, and is watched."""
 
+from grafana.dashboards import cluster
 from grafana.dashboards.limits import LAG_STEPS
 from grafana.model import GREEN, GREY, ORANGE, RED, Dashboard, Json, Panel, Row, Steps, Target, Why, at_most
 from grafana.panels import Column, graph, heatmap, stat, table, timeline
@@ -43,12 +44,17 @@ def dashboard() -> Dashboard:
     """How the processes are."""
     return Dashboard(
         uid="signalling-nodes",
-        title="Signalling / Nodes",
-        description="Whether each node is ready, has time, memory and sockets left, and whether telemetry works.",
+        title="Signalling / Nodes and Redis",
+        description="Whether each node is ready, has time, memory and sockets left, reaches the others over Redis, and "
+        "whether telemetry works.",
         rows=(
             Row("Is every node there?", _THERE),
             Row("Has the event loop time?", _LOOP),
             Row("Are there resources left?", _RESOURCES),
+            Row("Do the nodes reach each other?", cluster.TOGETHER),
+            Row("Is Redis quick?", cluster.REDIS),
+            Row("Do messages get from node to node?", cluster.INBOXES),
+            Row("What was lost on the way?", cluster.LOSSES),
             Row("Does telemetry work?", _TELEMETRY),
         ),
     )

@@ -258,7 +258,8 @@ _FOR_WHOM: tuple[Panel, ...] = (
         "Probe calls",
         Why(
             "Does a call through the front door work?",
-            "`failed` above 0 for more than two runs; nothing at all: the probe is down.",
+            "`failed` above 0 for more than two runs; `unavailable`: nodes do not reach Redis; nothing at all: the "
+            "probe is down.",
             "The Calls dashboard shows the step that takes long; try a call by hand.",
         ),
         Target(increase(c.PROBE_RUNS, "result", window=NOW, scope=ANYWHERE), "{{result}}"),
@@ -313,7 +314,21 @@ _LOAD: tuple[Panel, ...] = (
         ),
         (Target(gauge(c.CONNECTIONS), "connections"), Target(gauge(c.CALLS), "live calls")),
         "none",
-        width=8,
+        width=6,
+    ),
+    graph(
+        "Nodes that reach Redis",
+        Why(
+            "Do the nodes reach each other?",
+            "Fewer reach Redis than answer. At 0 there are no calls between nodes, and nobody new is let in.",
+            "Runbook RedisDown; the dashboard Nodes and Redis shows which node, and since when.",
+        ),
+        (
+            Target(gauge(c.REDIS_UP), "reach Redis"),
+            Target(f"sum(up{{{NODES}}})", "answer"),
+        ),
+        "none",
+        width=6,
     ),
     graph(
         "Event loop lag, p99",
@@ -325,7 +340,7 @@ _LOAD: tuple[Panel, ...] = (
         Target(quantile(0.99, c.EVENT_LOOP_LAG, "instance"), "{{instance}}"),
         "s",
         thresholds=LAG_STEPS,
-        width=8,
+        width=6,
     ),
     table(
         "What runs where",
@@ -343,6 +358,6 @@ _LOAD: tuple[Panel, ...] = (
                 "dateTimeFromNow",
             ),
         ),
-        width=8,
+        width=6,
     ),
 )

@@ -107,7 +107,7 @@ class CallControl:
         self._new_call_id = new_call_id
         self._policy = policy
         self._presence = presence
-        self._unsettled: list[tuple[Session, bool]] = []
+        self._unsettled: list[tuple[Session, Lost]] = []
         self._authoriser = authoriser or Authoriser()
         self._ice = ice or no_ice
         self._rings: Buckets[UserId] = Buckets(rings)
@@ -157,18 +157,20 @@ class CallControl:
         self._observer.call_stepped(CallStepped(call, call, request.event, done.effects, now_s))
         return call.id
 
-    async def left(self, session: Session, *, goodbye: bool) -> None:
+    async def left(self, session: Session, *, goodbye: bool, with_node: bool = False) -> None:
         """The socket of a session is gone. With `goodbye` its client meant it, so that nobody waits for it."""
+        await self._lost(session, Lost(by=session.id, goodbye=goodbye, with_node=with_node))
+
+    async def _lost(self, session: Session, event: Lost) -> None:
         if session.user is None:
             return
         self._presence.left(session.id)
         user = session.user
-        event = Lost(by=session.id, goodbye=goodbye)
         try:
             with suppress(CallNotFoundError, IllegalEventError):  # in no call, or taken over by another session
                 await self._advance(partial(self._call_of, user), event)
         except OutOfReachError:
-            self._unsettled.append((session, goodbye))
+            self._unsettled.append((session, event))
         await self._directory.vacate(user, session.id)
 
     async def evict(self, user: UserId) -> int:
@@ -181,9 +183,9 @@ class CallControl:
     async def settle(self) -> None:
         """The directory can be asked again: do what the loss of sockets meant to calls in the meantime."""
         unsettled, self._unsettled = self._unsettled, []
-        for session, goodbye in unsettled:
+        for session, event in unsettled:
             with suppress(OutOfReachError):  # again; it is kept for the next time
-                await self.left(session, goodbye=goodbye)
+                await self._lost(session, event)
 
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""

@@ -80,9 +80,13 @@ class Candidate(PartyEvent, frozen=True):
 
 
 class Lost(PartyEvent, frozen=True):
-    """A session is gone. With `goodbye` its client said so; without, only its transport was lost."""
+    """A session is gone. With `goodbye` its client said so; without, only its transport was lost.
+
+    `with_node` says that its whole node is.
+    """
 
     goodbye: bool = False
+    with_node: bool = False
 
 
 class Returned(PartyEvent, frozen=True):

@@ -29,6 +29,7 @@ from service.domain.events import (
     Answer,
     Candidate,
     HangUp,
+    Lost,
     Media,
     MediaUp,
     NoAnswer,
@@ -668,6 +669,19 @@ async def test_a_socket_that_is_lost_meanwhile_is_settled_afterwards() -> None:
     (ended,) = rig.take(bob)
     assert isinstance(ended, Ended)
     assert (ended.call_id, ended.reason) == (call_id, Reason.CONNECTION_LOST)
+
+
+@pytest.mark.parametrize("out_of_reach", [False, True], ids=["at once", "settled afterwards"])
+async def test_whoever_watches_is_told_that_a_whole_node_was_lost(out_of_reach: bool) -> None:
+    directory = DistantDirectory()
+    rig = Rig(directory=directory)
+    alice, bob = await both(rig)
+    await rig.answered_call(alice, bob)
+    directory.out_of_reach = out_of_reach
+    await rig.control.left(alice, goodbye=False, with_node=True)
+    directory.out_of_reach = False
+    await rig.control.settle()
+    assert rig.watch.steps[-1].event == Lost(by=alice.id, with_node=True)
 
 
 async def test_who_is_sent_away_is_dismissed_wherever_he_is() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grafana.alert_types import JOB, PROBE_JOB
+from grafana.alert_types import FRONT_JOB, JOB, PROBE_JOB
 from grafana.alertmanager import ENVIRONMENT
 from grafana.slo import W30D
 from service.config import MIN_SECRET_BYTES, Settings
@@ -119,7 +119,7 @@ def test_promtool_accepts_prometheus_configuration_with_its_rules(tmp_path: Path
 
 def test_prometheus_names_its_jobs_and_labels_as_the_alerts_expect() -> None:
     jobs = re.findall(r"job_name: (\S+)", PROMETHEUS)
-    assert {JOB, PROBE_JOB} <= set(jobs)
+    assert {JOB, PROBE_JOB, FRONT_JOB} <= set(jobs)
     assert re.search(rf"(?m)^    {ENVIRONMENT}: \w+$", PROMETHEUS)
     assert re.search(r"(?m)^    dashboards: http", PROMETHEUS)
 

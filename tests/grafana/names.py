@@ -12,6 +12,8 @@ PARTS = ("_bucket", "_sum", "_count")
 OPEN_LABELS = frozenset({"error_type", "version", "revision", "python"})
 """Labels whose values are closed by their number or set once, not by a list."""
 OF_PROMETHEUS = frozenset({"up", "scrape_samples_scraped"})
+OF_HAPROXY = {"haproxy_server_status": frozenset({"proxy", "server", "state"})}
+"""What HAProxy's own exporter says, with its labels; a test of the front reads it from a real one."""
 
 
 def metric_of(name: str) -> tuple[Metric, str] | None:
@@ -30,6 +32,7 @@ def problems(query: str) -> list[str]:
     parsed = parse(query)
     found = [problem for selector in parsed.selectors for problem in _problems(selector)]
     known = {"le", "slo"} | TARGET_LABELS | {label for name in used(query) for label in BY_NAME[name].labels}
+    known = known.union(*(OF_HAPROXY.get(selector.name, ()) for selector in parsed.selectors))
     return found + [f"no metric here has the label {label}" for label in sorted(parsed.grouping - known)]
 
 
@@ -45,6 +48,8 @@ def _problems(selector: Selector) -> Iterator[str]:
         yield from _unknown_labels(selector, TARGET_LABELS | {"slo"})
     elif name in OF_PROMETHEUS or name in PROCESS_METRICS:
         yield from _unknown_labels(selector, TARGET_LABELS)
+    elif name in OF_HAPROXY:
+        yield from _unknown_labels(selector, TARGET_LABELS | OF_HAPROXY[name])
     elif (pair := metric_of(name)) is not None:
         yield from _catalogue_problems(selector, *pair)
     else:

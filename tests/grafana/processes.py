@@ -21,8 +21,8 @@ DEADLINE_S = 120.0
 SCRAPE_S = 1
 STOP_S = 30.0
 
-Jobs = Mapping[str, str]
-"""Jobs, and the address of the metrics of each."""
+Jobs = Mapping[str, str | tuple[str, ...]]
+"""Jobs, and the address of the metrics of each, or of each of its nodes."""
 
 
 def until(holds: Callable[[], object], what: str = "", deadline_s: float = DEADLINE_S) -> None:
@@ -53,10 +53,10 @@ class Prometheus:
         """Scrape these from now on, with the rules that are there now; returns when all are scraped."""
         self._write(jobs)
         self._post("/-/reload")
-        for job, target in jobs.items():
-            address = urllib.parse.urlsplit(target).netloc
-            up = f'up{{job="{job}",instance="{address}"}} == 1'
-            until(partial(self.ask, up), up)
+        for job, addresses in _addresses(jobs).items():
+            for address in addresses:
+                up = f'up{{job="{job}",instance="{address}"}} == 1'
+                until(partial(self.ask, up), up)
 
     def ask(self, expr: str) -> list[dict[str, Any]]:
         """What a query gives now."""
@@ -84,8 +84,8 @@ class Prometheus:
             "global": {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"},
             "rule_files": [f"{self.rules}/*.yml"],
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [urllib.parse.urlsplit(target).netloc]}]}
-                for job, target in jobs.items()
+                {"job_name": job, "static_configs": [{"targets": addresses}]}
+                for job, addresses in _addresses(jobs).items()
             ],
         }
         if self._environment:
@@ -99,6 +99,14 @@ class Prometheus:
         body = urllib.parse.urlencode(fields).encode()
         with urllib.request.urlopen(self.url + path, data=body, timeout=30) as answer:  # noqa: S310 - loopback
             return str(answer.read().decode())
+
+
+def _addresses(jobs: Jobs) -> dict[str, list[str]]:
+    """Hosts and ports of each job."""
+    return {
+        job: [urllib.parse.urlsplit(url).netloc for url in ((urls,) if isinstance(urls, str) else urls)]
+        for job, urls in jobs.items()
+    }
 
 
 @contextlib.contextmanager

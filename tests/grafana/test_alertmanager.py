@@ -113,6 +113,28 @@ SCENES: tuple[tuple[str, list[dict[str, str]], set[str]], ...] = (
         {"EventLoopStalled"},
     ),
     (
+        "Redis is gone: one page, though nothing gets through",
+        [
+            alert("RedisDown", scope="all"),
+            alert("ProbeFailing", **PROBING),
+            alert("NoCalls"),
+            alert("InboxLag", instance="a"),
+            alert("MessagesLost", instance="a", problem="lost"),
+            alert("ClusterSplit", instance="a"),
+        ],
+        {"RedisDown"},
+    ),
+    (
+        "one node without Redis explains nothing of the others",
+        [alert("RedisDown", scope="node", instance="a"), alert("ClusterSplit", instance="b"), alert("NoCalls")],
+        {"RedisDown", "ClusterSplit", "NoCalls"},
+    ),
+    (
+        "a node that is down is down for the proxy, too",
+        [alert("SignallingDown", scope="node", instance="a"), alert("FrontNodeDown", job="haproxy", instance="f")],
+        {"SignallingDown"},
+    ),
+    (
         "clients are gone",
         [alert("ConnectionsCollapsed"), alert("NoCalls"), alert("ReconnectStorm")],
         {"ConnectionsCollapsed"},

@@ -1,4 +1,7 @@
-"""A real server, real calls, a real Prometheus: the dashboards' queries get answers, and a picture is made of them."""
+"""Real nodes, real calls, a real Prometheus: the dashboards' queries get answers, and a picture is made of them.
+
+Two nodes on one Redis behind the shipped HAProxy: users are spread over both, so that calls pass between them.
+"""
 
 import asyncio
 import contextlib
@@ -17,12 +20,14 @@ from grafana.alert_types import JOB, PROBE_JOB
 from grafana.build import GENERATED
 from grafana.pictures.__main__ import main
 from grafana.pictures.prometheus import PrometheusError, Source
+from tests.front.support import running_site
 from tests.grafana import shorter
 from tests.grafana.boards import BOARDS, Json, panels
 from tests.grafana.processes import SCRAPE_S, Prometheus, until
 from tests.observability.collector import Collector
 from tests.support.needs import ROOT, need_program
-from tests.support.server import free_port, running_server
+from tests.support.redis import running_redis
+from tests.support.server import free_port
 from tests.synthetic.support import started
 
 MIX = "answered=60,rejected=8,unanswered=6,cancelled=8,busy=8,lost=5,failed=5"
@@ -32,6 +37,7 @@ SEEN = (
     "sum(rate(signalling_calls_ended_total[30s] offset 2s)) > 0",
     "signalling:sdt_seconds:mean_rate5m offset 2s > 0",
     'sum(rate(signalling_events_total{outcome!="ok"}[30s] offset 2s)) > 0',
+    "min(sum by (instance) (rate(signalling_inbox_lag_seconds_count[30s] offset 2s))) > 0",
 )
 """What must have been so two seconds ago: the last point of a graph is up to one step old."""
 SETTINGS = {
@@ -71,15 +77,18 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     prometheus = Prometheus(folder)
     shorter.write_rules(GENERATED / "prometheus", prometheus.rules)
     with contextlib.closing(Collector()) as collector, contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_server(folder, **SETTINGS, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url))
+        redis = stack.enter_context(running_redis(folder))
+        settings = {**SETTINGS, "REDIS_URL": redis.url, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        site = stack.enter_context(running_site(folder, **settings))
         port = str(free_port())
-        probe = ("probe", "--url", server.url, "--metrics-port", port, *PROBE)
+        probe = ("probe", "--url", site.front.url, "--metrics-port", port, *PROBE)
         stack.enter_context(started(*probe))
         stack.enter_context(prometheus.running())
-        prometheus.watch({JOB: server.metrics_url, PROBE_JOB: f"http://127.0.0.1:{port}/metrics"})
-        signalling = [sys.executable, "-m", "service", "simulate", "--url", server.url, *SIMULATION]
+        nodes = (site.left.metrics_url, site.right.metrics_url)
+        prometheus.watch({JOB: nodes, PROBE_JOB: f"http://127.0.0.1:{port}/metrics"})
+        signalling = [sys.executable, "-m", "service", "simulate", "--url", site.front.url, *SIMULATION]
         subprocess.run(signalling, cwd=ROOT, check=True, capture_output=True, timeout=LONGEST_S)
-        asyncio.run(_refused(server.url))
+        asyncio.run(_refused(site.left.url))
         until(lambda: all(map(prometheus.ask, SEEN)), "calls have ended, and the rules have seen it")
         yield Watched(prometheus.url, start)
 

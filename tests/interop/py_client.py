@@ -50,6 +50,10 @@ class PyClient:
         async with asyncio.timeout(PATIENCE_S):
             return await self._heard.get()
 
+    async def drop(self) -> None:
+        """Lose the websocket without a goodbye."""
+        await self._client.eio.ws.close()
+
     async def close(self) -> None:
         """Say goodbye."""
         await self._client.disconnect()

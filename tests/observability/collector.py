@@ -14,6 +14,8 @@ class Collector:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.resource: dict[str, str] = {}
+        self.origins: dict[bytes, str] = {}
+        """The node that each span came from, by the id of the span."""
         self._arrived = threading.Condition()
         collector = self
 
@@ -47,6 +49,8 @@ class Collector:
                 self.resource = {pair.key: pair.value.string_value for pair in of_resource.resource.attributes}
                 for of_scope in of_resource.scope_spans:
                     self.spans += of_scope.spans
+                    node = self.resource["service.instance.id"]
+                    self.origins |= {span.span_id: node for span in of_scope.spans}
             self._arrived.notify_all()
 
     def wait_for(self, name: str, timeout_s: float = 30.0) -> list[Span]:

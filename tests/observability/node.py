@@ -82,12 +82,18 @@ class ObservedNode:
     """
 
     def __init__(
-        self, ratio: float = 1.0, *, traces: bool = True, reconnect_grace_s: float = 0, **settings: Any
+        self,
+        ratio: float = 1.0,
+        *,
+        traces: bool = True,
+        reconnect_grace_s: float = 0,
+        shared: bool = False,
+        **settings: Any,
     ) -> None:
         self.clock = ManualClock(start_s=5000.0)
         self.stream = io.StringIO()
         self.exporter = KeptSpans()
-        options = TelemetryOptions("127.0.0.1", NO_METRICS_PORT, ratio, None, "info", self.stream)
+        options = TelemetryOptions("127.0.0.1", NO_METRICS_PORT, ratio, None, "info", self.stream, shared)
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
         self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)

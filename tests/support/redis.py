@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 
 from service.adapters.memory.clock import LoopClock
 from service.adapters.redis.cluster import Cluster, RedisOptions
-from service.adapters.redis.watch import RedisWatch
-from service.domain.ids import SessionId, UserId
-from service.ports import Outlet
+from service.domain.call import Call
+from service.domain.ids import CallId, SessionId, UserId
+from service.ports import Outlet, RedisWatch
 from service.supervisor import Supervisor
 from tests.support.needs import need_program
 from tests.support.server import free_port
@@ -103,6 +103,9 @@ class Tally(RedisWatch):
         self.received: list[int] = []
         self.commands: list[tuple[str, str]] = []
         self.restored: list[str] = []
+        self.changed: list[Call] = []
+        self.over: list[tuple[CallId, Call | None]] = []
+        self.answers: list[SessionId] = []
         self.lost = self.missed = self.reaped = self.fences = self.reconnects = self.living = 0
 
     def command_done(self, command: str, took_s: float, outcome: str) -> None:
@@ -149,6 +152,18 @@ class Tally(RedisWatch):
     def call_restored(self, result: str) -> None:
         """See `RedisWatch`."""
         self.restored.append(result)
+
+    def call_changed(self, call: Call) -> None:
+        """See `RedisWatch`."""
+        self.changed.append(call)
+
+    def call_over(self, call_id: CallId, call: Call | None) -> None:
+        """See `RedisWatch`."""
+        self.over.append((call_id, call))
+
+    def answer_came(self, session: SessionId) -> None:
+        """See `RedisWatch`."""
+        self.answers.append(session)
 
 
 class Member:

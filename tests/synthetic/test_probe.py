@@ -3,12 +3,14 @@ import signal
 from pathlib import Path
 
 from observability.catalogue import PROBE_STEPS
+from tests.support.redis import running_redis
 from tests.support.server import Server, free_port, running_server
 from tests.synthetic.conftest import SHORT
 from tests.synthetic.support import Finished, back_again, scrape, signalling, started, stopped, wait_until
 
 OK = 'signalling_probe_runs_total{result="ok"}'
 FAILED = 'signalling_probe_runs_total{result="failed"}'
+UNAVAILABLE = 'signalling_probe_runs_total{result="unavailable"}'
 LAST_SUCCESS = "signalling_probe_last_success_timestamp_seconds"
 
 
@@ -81,3 +83,22 @@ def test_its_output_names_nobody(quick_server: Server) -> None:
     done = probe_once(quick_server.url)
     assert "probe-" not in done.out
     assert not re.search(r"[0-9a-f]{16}", done.out)
+
+
+def test_a_node_without_redis_is_told_from_one_that_fails(tmp_path: Path) -> None:
+    port = free_port()
+    metrics = f"http://127.0.0.1:{port}/metrics"
+    arguments = ("probe", "--interval", "0.2", "--timeout", "2", "--metrics-port", str(port))
+    with (
+        running_redis(tmp_path) as redis,
+        running_server(tmp_path, **SHORT, REDIS_URL=redis.url) as server,
+        started(*arguments, "--url", server.url) as process,
+    ):
+        wait_until(lambda: scrape(metrics).get(OK, 0) >= 1, "a good call")
+        redis.kill()
+        wait_until(lambda: scrape(metrics)[UNAVAILABLE] >= 2, "it says that Redis is away")
+        redis.start()
+        recovered = scrape(metrics)[OK]
+        wait_until(lambda: scrape(metrics)[OK] > recovered, "it has recovered")
+        done = stopped(process, signal.SIGTERM)
+    assert "probe failed at join: the server refused user:join (unavailable)" in done.out.splitlines()

@@ -13,10 +13,9 @@ from service.adapters.redis.membership import Membership, Restoration
 from service.adapters.redis.reaper import OnLost, Reaper
 from service.adapters.redis.router import RedisRouter
 from service.adapters.redis.timers import RedisTimers
-from service.adapters.redis.watch import RedisWatch
 from service.domain.call import Call
 from service.domain.effects import Ended, Reason
-from service.ports import Clock, OnDue, Outlet
+from service.ports import Clock, OnDue, Outlet, RedisWatch
 
 STOP_WAIT_S = 2.0
 STOP_LOOK_S = 0.01

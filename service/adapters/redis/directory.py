@@ -27,7 +27,6 @@ from service.adapters.redis.scripts import (
     SEAT,
     VACATE,
 )
-from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import PoisonError, decode_record, decode_relays, encode_message, encode_record
 from service.domain import missed
 from service.domain.call import Call, State
@@ -35,7 +34,17 @@ from service.domain.effects import Relayed
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.missed import Missed
 from service.domain.placing import Presence
-from service.ports import ConflictError, Free, OnChange, OutOfReachError, Precondition, Seat, Spawn, Unchanged
+from service.ports import (
+    ConflictError,
+    Free,
+    OnChange,
+    OutOfReachError,
+    Precondition,
+    RedisWatch,
+    Seat,
+    Spawn,
+    Unchanged,
+)
 
 SEATS_PER_SCRIPT = 100
 
@@ -134,7 +143,7 @@ class RedisDirectory(Restoration):
         for precondition in preconditions:
             conditions += _condition(precondition)
         try:
-            stored = await self._membership.run(COMMIT, *self._fields(copy), *conditions)
+            stored = await self._membership.run(COMMIT, *self._fields(copy), self._last_words(copy), *conditions)
         except OutOfReachError:
             if not self.copies.is_all_here(call):
                 self._in_doubt.add(call.id)
@@ -178,9 +187,11 @@ class RedisDirectory(Restoration):
         """Another node has changed a call."""
         self._learn(record)
 
-    def call_over(self, call_id: CallId) -> None:
-        """Another node has ended a call."""
+    def call_over(self, call_id: CallId, record: bytes | None = None) -> None:
+        """Another node has ended a call; `record` is its last, from a node that sends it."""
+        last = self._read(record)
         self.copies.end(call_id)
+        self._watch.call_over(call_id, last.call if last else None)
 
     def seat_lost(self, user: UserId, session: SessionId) -> None:
         """Another node has seated the user."""
@@ -223,7 +234,8 @@ class RedisDirectory(Restoration):
 
     async def _restore_call(self, call: Call, *, forgotten: bool) -> None:
         if call.state is State.ENDED:
-            await self._membership.command(COMMIT, *self._fields(self._copy(call)))
+            copy = self._copy(call)
+            await self._membership.command(COMMIT, *self._fields(copy), self._last_words(copy))
             return
         may_be_missing = forgotten or self.copies.is_all_here(call)
         fields = self._fields(self._copy(call))
@@ -232,14 +244,14 @@ class RedisDirectory(Restoration):
         if result == b"theirs":
             self._learn(record[0])
         elif result == b"over" and self.copies.get(call.id) is not None:
-            self.copies.end(call.id)
+            self.call_over(call.id)
             self.on_over(call)
 
     async def _resolve(self, call_id: CallId) -> None:
         """A commit was interrupted: take what Redis has."""
         record = await self._membership.command(LOAD, call_id)
         if record is None:
-            self.copies.end(call_id)
+            self.call_over(call_id)
         else:
             self._learn(record)
 
@@ -262,19 +274,31 @@ class RedisDirectory(Restoration):
         nodes = " ".join(dict.fromkeys(copy.routes.values()))
         return call.id, call.version, record, next(self._tokens), call.caller.user, call.callee.user, nodes
 
-    def _learn(self, record: bytes | None) -> Copy | None:
-        """Read a record, and keep what it says if it is news."""
+    def _last_words(self, copy: Copy) -> bytes:
+        """What the other nodes of a call are told of its end, for those who watch; empty while it lives."""
+        ended = copy.call.state is State.ENDED
+        return encode_record(copy.call, {}, self._membership.time) if ended else b""
+
+    def _read(self, record: bytes | None) -> Copy | None:
         if record is None:
             return None
         try:
-            copy = Copy(*decode_record(record, self._membership.time))
+            return Copy(*decode_record(record, self._membership.time))
         except PoisonError as poison:
             self._watch.poison_ignored(poison.kind)
+            return None
+
+    def _learn(self, record: bytes | None) -> Copy | None:
+        """Read a record, and keep what it says if it is news."""
+        copy = self._read(record)
+        if copy is None:
             return None
         self.routes.learn({session: node for session, node in copy.routes.items() if node != self._membership.node})
         known = self.copies.get(copy.call.id)
         if known is None or known.call.version < copy.call.version:
             self.copies.keep(copy)
+            if self.copies.get(copy.call.id) is copy:
+                self._watch.call_changed(copy.call)
         return copy
 
     def _commit_alone(self, copy: Copy, preconditions: Sequence[Precondition]) -> None:

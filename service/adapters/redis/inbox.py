@@ -11,11 +11,10 @@ from service.adapters.redis.address import Connect
 from service.adapters.redis.directory import RedisDirectory
 from service.adapters.redis.link import RETRY_S, Spawn, keep_running
 from service.adapters.redis.membership import Membership
-from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import Batch, Dismissal, PoisonError, decode_batch, decode_messages
-from service.domain.effects import Effect
+from service.domain.effects import Effect, RelayAnswer
 from service.domain.ids import CallId, SessionId, UserId
-from service.ports import Clock, Outlet
+from service.ports import Clock, Outlet, RedisWatch
 
 BLOCK_MS = 1000
 """How long Redis keeps a read open when there is nothing."""
@@ -129,7 +128,7 @@ class Inbox:
                 case {b"c": record}:
                     self._directory.call_changed(record)
                 case {b"e": call_id}:
-                    self._directory.call_over(CallId(call_id.decode()))
+                    self._directory.call_over(CallId(call_id.decode()), entry.get(b"f"))
                 case {b"u": user, b"s": session}:
                     self._seat_lost(UserId(user.decode()), SessionId(session.decode()))
                 case {b"h": _}:
@@ -162,6 +161,8 @@ class Inbox:
         for session in effect.to:
             if self._outlet is None or not self._outlet.deliver(session, effect):
                 self._watch.delivery_missed()
+            elif isinstance(effect, RelayAnswer):
+                self._watch.answer_came(session)
 
     def _seat_lost(self, user: UserId, session: SessionId) -> None:
         self._directory.seat_lost(user, session)

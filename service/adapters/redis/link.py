@@ -16,8 +16,7 @@ from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, Red
 
 from service.adapters.redis.address import Connect
 from service.adapters.redis.scripts import SCRIPTS, Script
-from service.adapters.redis.watch import RedisWatch
-from service.ports import OutOfReachError
+from service.ports import OutOfReachError, RedisWatch
 
 ANSWER_TIMEOUT_S = 0.25
 """How long one command waits for its answer. Then the connection is given up, and with it all that wait."""

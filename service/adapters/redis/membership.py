@@ -19,9 +19,8 @@ from redis.exceptions import ResponseError
 
 from service.adapters.redis.link import Argument, RedisLink, Spawn, keep_running
 from service.adapters.redis.scripts import LEAVE, REGISTER, RENEW, Script
-from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import RedisTime
-from service.ports import Clock, OutOfReachError
+from service.ports import Clock, OutOfReachError, RedisWatch
 
 PATIENCE_S = 0.45
 """How long one request waits on Redis altogether, before it is refused."""

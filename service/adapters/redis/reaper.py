@@ -17,9 +17,8 @@ from service.adapters.redis.copies import Copies
 from service.adapters.redis.link import Spawn
 from service.adapters.redis.membership import Membership, Restoration
 from service.adapters.redis.scripts import NODES, REAP
-from service.adapters.redis.watch import RedisWatch
 from service.domain.ids import SessionId, UserId
-from service.ports import OutOfReachError
+from service.ports import OutOfReachError, RedisWatch
 
 SETTLING_S = 3.0
 """How long after its own return to Redis a node leaves the others the time to return, too."""

@@ -17,11 +17,10 @@ from service.adapters.redis.copies import RouteTable
 from service.adapters.redis.link import Argument, Spawn
 from service.adapters.redis.membership import Membership
 from service.adapters.redis.scripts import SEND
-from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import Dismissal, encode_batch, encode_message
 from service.domain.effects import Effect
 from service.domain.ids import SessionId
-from service.ports import Outlet, OutOfReachError
+from service.ports import Outlet, OutOfReachError, RedisWatch
 
 
 class _Parcel(NamedTuple):

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from service.adapters.redis.watch import RedisWatch
 from service.domain.call import Call, Party
 from service.domain.effects import (
     Accepted,
@@ -29,6 +28,7 @@ from service.domain.effects import (
     StatusReport,
 )
 from service.domain.ids import SessionId
+from service.ports import RedisWatch
 
 SCHEMA = 1
 """The version of everything here. Older ones are read too."""

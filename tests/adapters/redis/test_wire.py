@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from service.adapters.redis.watch import RedisWatch
 from service.adapters.redis.wire import (
     AnyEffect,
     PoisonError,
@@ -21,6 +20,7 @@ from service.adapters.redis.wire import (
 from service.domain.call import step
 from service.domain.effects import Effect, Ended, Reason
 from service.domain.events import Accept, HangUp, Lost, MediaUp
+from service.ports import RedisWatch
 from tests.domain.playbook import ALICE, ALICE_ID, BOB, CALL, STARTED_S, ringing
 
 

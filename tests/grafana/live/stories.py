@@ -1,4 +1,4 @@
-"""Four faults as they really happen: what is done, what must be told, and what ends it."""
+"""Faults as they really happen: what is done, what must be told, and what ends it."""
 
 import asyncio
 import signal
@@ -11,18 +11,22 @@ from typing import NamedTuple
 import socketio
 
 from grafana.alert_rules import FEWEST_CONNECTIONS
-from grafana.alert_types import JOB
+from grafana.alert_types import FRONT_JOB, JOB
 from grafana.build import GENERATED
+from tests.front.support import RIGHT, Site, running_site
 from tests.grafana import shorter
 from tests.grafana.live.webhook import Webhook
 from tests.grafana.processes import Jobs, Prometheus, until
+from tests.support.redis import RedisServer, running_redis
 from tests.support.server import running_server
 from tests.synthetic.support import started
 
 CROWD = 4 * FEWEST_CONNECTIONS
 """So many that the last half hour's average stays high enough while the alert makes its way."""
 HISTORY = "count_over_time(signalling:connections:sum[30m] offset 5m) >= 8"
+FRONT_FIRES = 'ALERTS{alertname="FrontNodeDown",alertstate="firing"} == 1'
 PAUSE_S = 0.05
+QUICK = {"NODE_LEASE_S": "1", "SHUTDOWN_TIMEOUT_S": "3"}
 FAULTY = ("-m", "tests.grafana.live.faulty_server")
 
 
@@ -34,9 +38,9 @@ class Stand(NamedTuple):
     prometheus: Prometheus
     webhook: Webhook
 
-    def watch(self, url: str) -> None:
-        """Scrape this node, then load the rules; returns when the way of alerts works."""
-        jobs: Jobs = {JOB: url}
+    def watch(self, *urls: str, **others: str) -> None:
+        """Scrape these nodes, and other jobs, then load the rules; returns when the way of alerts works."""
+        jobs: Jobs = {JOB: urls, **others}
         self.prometheus.watch(jobs)
         shorter.write_rules(GENERATED / "prometheus", self.prometheus.rules)
         self.prometheus.watch(jobs)
@@ -133,6 +137,37 @@ async def _ask(url: str, stop: threading.Event) -> None:
     await client.disconnect()
 
 
+def _without_redis(stand: Stand) -> None:
+    with running_redis(stand.folder) as redis, _two_nodes(stand, redis):
+        redis.kill()
+        stand.hears("firing", WITHOUT_REDIS.alerts)
+        redis.start()
+        stand.hears("resolved", WITHOUT_REDIS.alerts)
+
+
+def _died(stand: Stand) -> None:
+    with running_redis(stand.folder) as redis, _two_nodes(stand, redis) as site:
+        site.right.stop(signal.SIGKILL)
+        stand.hears("firing", DIED.alerts)
+        until(lambda: stand.prometheus.ask(FRONT_FIRES), "the proxy says so too, of which nobody need be told")
+        site.front.process.terminate()
+        until(lambda: not stand.prometheus.ask(FRONT_FIRES), "nor need anybody when it says so no longer")
+        ports = {"PORT": str(site.right.port), "METRICS_PORT": site.right.metrics_url.split(":")[2].split("/")[0]}
+        with running_server(stand.folder, HOST=RIGHT, REDIS_URL=redis.url, **QUICK, **ports):
+            stand.hears("resolved", DIED.alerts)
+
+
+@contextmanager
+def _two_nodes(stand: Stand, redis: RedisServer) -> Iterator[Site]:
+    """Two nodes that share their users, and the proxy in front of them, all watched."""
+    with running_site(stand.folder, REDIS_URL=redis.url, **QUICK) as site:
+        together = "min(signalling_cluster_nodes) == 2"
+        stand.prometheus.watch({JOB: (site.left.metrics_url, site.right.metrics_url)})
+        until(lambda: stand.prometheus.ask(together), "both nodes are together")
+        stand.watch(site.left.metrics_url, site.right.metrics_url, **{FRONT_JOB: site.front.metrics_url})
+        yield site
+
+
 STOPPED = Story(_stopped, ("SignallingDown scope=all",))
 BLOCKED = Story(_blocked, ("EventLoopStalled symptom=blocked",))
 COLLAPSED = Story(_collapsed, ("ConnectionsCollapsed",))
@@ -149,4 +184,13 @@ FAILING = Story(
         "ErrorBudgetBurnSlow slo=handler_availability window=3d": "As the one over a day.",
     },
 )
-STORIES = {"stopped": STOPPED, "blocked": BLOCKED, "collapsed": COLLAPSED, "failing": FAILING}
+WITHOUT_REDIS = Story(_without_redis, ("RedisDown scope=all",))
+DIED = Story(_died, ("SignallingDown scope=node",))
+STORIES = {
+    "stopped": STOPPED,
+    "blocked": BLOCKED,
+    "collapsed": COLLAPSED,
+    "failing": FAILING,
+    "without redis": WITHOUT_REDIS,
+    "died": DIED,
+}

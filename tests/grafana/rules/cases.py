@@ -21,11 +21,13 @@ from observability.catalogue import (
     PROBE_LAST_SUCCESS,
     RATE_LIMITED,
     READY,
+    REDIS_UP,
     TRACE_SPANS,
     USERS_ONLINE,
     Metric,
     Phase,
 )
+from tests.grafana.rules.cluster_cases import CLUSTER
 from tests.grafana.rules.promtool import PROBE, A, B, Case, Firing
 
 JOB_A = {"job": "signalling"}
@@ -82,6 +84,13 @@ DOWN = (
         "SignallingDown",
         "a node is not ready and not stopping",
         {of(READY): "1x5 0x10", of(DRAINING): "0x20"},
+        "8m",
+        (Firing({**NODE_A, "scope": "not_ready"}, "0"),),
+    ),
+    Case(
+        "SignallingDown",
+        "a node reaches Redis and is not ready all the same",
+        {of(READY): "1x5 0x10", of(REDIS_UP): "1x20"},
         "8m",
         (Firing({**NODE_A, "scope": "not_ready"}, "0"),),
     ),
@@ -411,6 +420,7 @@ CASES = (
     *DOWN,
     *PROBING,
     *LOOP,
+    *CLUSTER,
     *COLLAPSE,
     *CALLING,
     *SLOW,
