@@ -85,7 +85,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     """
     supervisor = Supervisor()
     adapters = _shared(settings, clock, supervisor, watch) if settings.redis_url else _embedded(clock, supervisor)
-    authoriser = _authoriser(settings, clock)
+    authoriser = _authoriser(settings, clock, observer)
     presence = PresenceControl(
         directory=adapters.directory,
         router=adapters.router,
@@ -95,6 +95,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         authoriser=authoriser,
         hide_presence=settings.hide_presence,
         max_watched=settings.max_watched,
+        lookups=rate_of(settings.limit_lookups),
     )
     control = CallControl(
         directory=adapters.directory,
@@ -112,12 +113,16 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     )
     gateway = Gateway(
         control=control,
-        authenticator=_authenticator(settings, clock),
+        authenticator=_authenticator(settings, clock, observer),
         observer=observer,
         supervisor=supervisor,
         clock=clock,
         event_backlog=settings.event_backlog,
-        limits=EventLimits(rate_of(settings.limit_events), settings.auth_expiry_grace_s),
+        limits=EventLimits(
+            events=rate_of(settings.limit_events),
+            events_per_address=rate_of(settings.limit_events_per_address),
+            expiry_grace_s=settings.auth_expiry_grace_s,
+        ),
     )
     adapters.attach(gateway, control)
     adapters.directory.attach(presence.changed)
@@ -182,12 +187,12 @@ class ClusterHealth(Health):
         self._serving = serving
 
 
-def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
+def _authenticator(settings: Settings, clock: Clock, observer: Observer) -> Authenticator:
     if not settings.can_authenticate:
         return OpenAuthenticator()
     return JwtAuthenticator(
         secrets=split(settings.auth_jwt_secrets),
-        keys=RemoteKeys(settings.auth_jwks_url, clock.now) if settings.auth_jwks_url else None,
+        keys=RemoteKeys(settings.auth_jwks_url, clock.now, observer) if settings.auth_jwks_url else None,
         claims=Claims(
             issuer=settings.auth_issuer or None,
             audience=settings.auth_audience or None,
@@ -198,7 +203,7 @@ def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
     )
 
 
-def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
+def _authoriser(settings: Settings, clock: Clock, observer: Observer) -> Authoriser:
     if not settings.authorize_url:
         return Authoriser()
     rules = Rules(
@@ -206,7 +211,13 @@ def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
         cache_s=settings.authorize_cache_s,
         allow_on_failure=settings.authorize_on_failure == "allow",
     )
-    return HttpAuthoriser(url=settings.authorize_url, secret=settings.authorize_secret, rules=rules, now=clock.now)
+    return HttpAuthoriser(
+        url=settings.authorize_url,
+        secret=settings.authorize_secret,
+        rules=rules,
+        now=clock.now,
+        observer=observer,
+    )
 
 
 def ice_servers(settings: Settings) -> IceServers:
