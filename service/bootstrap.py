@@ -118,11 +118,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         supervisor=supervisor,
         clock=clock,
         event_backlog=settings.event_backlog,
-        limits=EventLimits(
-            events=rate_of(settings.limit_events),
-            events_per_address=rate_of(settings.limit_events_per_address),
-            expiry_grace_s=settings.auth_expiry_grace_s,
-        ),
+        limits=_event_limits(settings),
     )
     adapters.attach(gateway, control)
     adapters.directory.attach(presence.changed)
@@ -130,6 +126,14 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     health = Health() if cluster is None else ClusterHealth(cluster)
     transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
     return Node(transport, adapters.directory, presence, control, gateway, health, supervisor, cluster)
+
+
+def _event_limits(settings: Settings) -> EventLimits:
+    return EventLimits(
+        events=rate_of(settings.limit_events),
+        events_per_address=rate_of(settings.limit_events_per_address),
+        expiry_grace_s=settings.auth_expiry_grace_s,
+    )
 
 
 def _embedded(clock: Clock, supervisor: Supervisor) -> _Adapters:
