@@ -188,3 +188,13 @@ def test_a_bucket_that_is_held_is_never_forgotten(monkeypatch: pytest.MonkeyPatc
         buckets.hold(owner, 100.0).take(RATE, 100.0)
         buckets.release(owner, 100.0)
     assert buckets.hold(0, 100.0) is held
+
+
+def test_a_full_bucket_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_OWNERS", 1)
+    buckets = SharedBuckets[str](RATE)
+    assert buckets.hold("alice", 100.0).take(RATE, 100.0, 2) == 0.0
+    buckets.release("alice", 100.0)
+    buckets.hold("bob", 100.0)
+    buckets.release("bob", 100.0)
+    assert buckets.hold("alice", 100.0).take(RATE, 100.0) == 4.0
