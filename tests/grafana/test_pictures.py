@@ -18,6 +18,7 @@ from grafana.build import GENERATED
 from grafana.pictures.__main__ import main
 from grafana.pictures.prometheus import PrometheusError, Source
 from tests.grafana import shorter
+from tests.grafana.asked import KEY, asked
 from tests.grafana.boards import BOARDS, Json, panels
 from tests.grafana.processes import SCRAPE_S, Prometheus, until
 from tests.observability.collector import Collector
@@ -71,7 +72,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     prometheus = Prometheus(folder)
     shorter.write_rules(GENERATED / "prometheus", prometheus.rules)
     with contextlib.closing(Collector()) as collector, contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_server(folder, **SETTINGS, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url))
+        settings = {**SETTINGS, **stack.enter_context(asked()), "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        server = stack.enter_context(running_server(folder, **settings))
         port = str(free_port())
         probe = ("probe", "--url", server.url, "--metrics-port", port, *PROBE)
         stack.enter_context(started(*probe))
@@ -87,7 +89,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 async def _refused(url: str) -> None:
     """Simulated calls ask for nothing that is refused; real clients do."""
     client = socketio.AsyncClient()
-    await client.connect(url, transports=["websocket"])
+    await client.connect(url, transports=["websocket"], auth={"token": KEY.token()})
     for name, payload in (("call:initiate", {"to": "otto", "callType": "audio"}), ("call:end", {}), ("call:rign", {})):
         assert not (await client.call(name, payload))["ok"]
     await client.disconnect()
