@@ -8,18 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.figures import Figures, percentile
-from bench.load.client import join_all
+from bench.load.client import Proof, join_all, no_proof
 from bench.load.crowd import Crowd, Run
 from bench.load.herd import JOINS_AT_ONCE, herd
 from bench.load.probe import Probe
 from bench.server import OURS, Process, free_port, node_command, running
 
 CPU_A_CALL = "CPU a call at saturation, ms"
+CPU_A_CONNECT = "CPU a connect and join, ms"
+MEMORY = "memory of an idle connection, kB"
 SATURATION = "cores in use at saturation"
 WARM_CONNECTIONS = 200
 UNLIMITED = {
     "LIMIT_CONNECTS": "0",
     "LIMIT_EVENTS": "0",
+    "LIMIT_LOOKUPS": "0",
     "LIMIT_CALL_INITIATE": "0",
     "MAX_CONNECTIONS_PER_ADDRESS": "0",
     "MAX_CONNECTIONS": "0",
@@ -68,6 +71,10 @@ class Peer(NamedTuple):
     """Whether it takes SIGUSR2 as the wish to collect its garbage."""
     whole: bool = True
     """Whether it is a server that connections stay with and health checks ask."""
+    settings: Mapping[str, str] = {}
+    """Of ours, besides `UNLIMITED`."""
+    proof: Proof = no_proof
+    """What its users prove themselves with."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Process]:
@@ -78,6 +85,7 @@ class Peer(NamedTuple):
                 sink = stack.enter_context(running((sys.executable, "-m", "bench.sink")))
                 endpoint = f"http://127.0.0.1:{sink.port}"
                 settings = {"METRICS_PORT": str(free_port()), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **UNLIMITED}
+                settings |= self.settings
             yield stack.enter_context(running(self.command, **settings))
 
 
@@ -112,9 +120,9 @@ async def saturation(peer: Peer, load: Load) -> float:
 async def turn(peer: Peer, load: Load, rates: Mapping[str, float]) -> Turn:
     """All figures of one server. `rates` are calls a second, by what they are called."""
     with peer.running() as server:
-        measured = await _calls(server, load, rates)
+        measured = await _calls(server, load, rates, peer.proof)
     with peer.running() as server:
-        measured |= await _connections(server, load.connections, peer.collects)
+        measured |= await _connections(server, load.connections, peer)
     if peer.whole and load.many:
         with peer.running() as server:
             measured |= await _among_many(server, load)
@@ -127,12 +135,12 @@ async def turn(peer: Peer, load: Load, rates: Mapping[str, float]) -> Turn:
 async def cpu_ms_a_call(peer: Peer, load: Load) -> float:
     """Milliseconds of the server's CPU for a call at saturation, and nothing else."""
     with peer.running() as server:
-        measured = await _calls(server, load, {})
+        measured = await _calls(server, load, {}, peer.proof)
     return measured.figures[CPU_A_CALL]
 
 
-async def _calls(server: Process, load: Load, rates: Mapping[str, float]) -> Turn:
-    crowd = await Crowd.connect(server.port, load.pairs)
+async def _calls(server: Process, load: Load, rates: Mapping[str, float], proof: Proof) -> Turn:
+    crowd = await Crowd.connect(server.port, load.pairs, proof)
     await crowd.saturate(load.warm_calls)
     used = server.cpu_s()
     full = await crowd.saturate(load.calls)
@@ -162,20 +170,25 @@ def _latencies(rate: str, run: Run) -> Figures:
     }
 
 
-async def _connections(server: Process, connections: int, collects: bool) -> Turn:
-    clients = await join_all(server.port, [f"warm-{n}" for n in range(WARM_CONNECTIONS)], JOINS_AT_ONCE)
-    held = await server.settled_bytes(collects)
+async def _connections(server: Process, connections: int, peer: Peer) -> Turn:
+    warm, idle = _users("warm", WARM_CONNECTIONS), _users("idle", connections)
+    clients = await join_all(server.port, warm, JOINS_AT_ONCE, proof=peer.proof)
+    held = await server.settled_bytes(peer.collects)
     used, wall, own = server.cpu_s(), time.perf_counter(), time.process_time()
-    clients += await join_all(server.port, [f"idle-{n}" for n in range(connections)], JOINS_AT_ONCE)
+    clients += await join_all(server.port, idle, JOINS_AT_ONCE, proof=peer.proof)
     used, wall, own = server.cpu_s() - used, time.perf_counter() - wall, time.process_time() - own
-    grown = await server.settled_bytes(collects) - held
+    grown = await server.settled_bytes(peer.collects) - held
     await asyncio.gather(*(client.leave() for client in clients))
     figures = {
         "connects and joins a second": connections / wall,
-        "CPU a connect and join, ms": used / connections * 1e3,
-        "memory of an idle connection, kB": grown / connections / 1e3,
+        CPU_A_CONNECT: used / connections * 1e3,
+        MEMORY: grown / connections / 1e3,
     }
     return Turn(figures, {"connecting": own / wall})
+
+
+def _users(kind: str, number: int) -> list[str]:
+    return [f"{kind}-{n}" for n in range(number)]
 
 
 async def _among_many(server: Process, load: Load) -> Turn:

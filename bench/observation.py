@@ -51,6 +51,7 @@ class SilentLink:
     """A client that listens to nothing."""
 
     transport = "websocket"
+    address = "127.0.0.1"
 
     def __init__(self, name: str) -> None:
         self.id = SessionId(name)

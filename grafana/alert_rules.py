@@ -1,6 +1,7 @@
 """The alerts on symptoms and causes; `slo_alerts.py` has those on error budgets."""
 
 from grafana.alert_types import JOB, NONE, PAGE, PROBE_JOB, TICKET, Alert
+from grafana.backend_alerts import backend_alerts
 from grafana.cluster_alerts import cluster_alerts
 from grafana.media_alerts import media_alerts
 from grafana.query import ANYWHERE, buckets, gauge, increase, rate, selector
@@ -261,8 +262,8 @@ def _refused() -> tuple[Alert, ...]:
             TICKET,
             f"{limited} >= {FEWEST_LIMITED}",
             "5m",
-            "Many {{ $labels.scope }} are refused for their rate on {{ $labels.job }}",
-            "{{ $value | humanize }} {{ $labels.scope }} were refused in ten minutes, since they came too fast. Is it "
+            "Much is refused for its rate on {{ $labels.job }}: {{ $labels.scope }}",
+            "{{ $value | humanize }} times in ten minutes the limit {{ $labels.scope }} was exceeded. Is it "
             "one client release that loops, an attack, or a limit that is too low for what people do?",
             ERRORS_BOARD,
         ),
@@ -408,6 +409,7 @@ ALERTS: tuple[Alert, ...] = (
     _storm(),
     _drops(),
     *_refused(),
+    *backend_alerts(),
     _exceptions(),
     *_leak(),
     *_resources(),

@@ -22,6 +22,7 @@ from observability.cluster_catalogue import (
     SESSIONS_REAPED,
 )
 from observability.metric import HISTOGRAM_UNITS, PREFIX, Kind, Metric, counter, gauge, histogram
+from service.domain.budget import Scope
 from service.domain.call import State
 from service.domain.effects import Reason
 from service.domain.events import Media
@@ -213,9 +214,10 @@ EVENT_QUEUE_DELAY = histogram(
 )
 RATE_LIMITED = counter(
     "rate_limited_total",
-    "What was refused for its rate: events of a socket (`events`), calls of a user or a pair (`calls`), connections of "
-    "an address (`connects`).",
-    scope=("events", "calls", "connects"),
+    "What was refused for its rate: events of a `user`, of a `socket` that speaks for nobody, of an `address`; calls "
+    "of a user (`call`) or from one to another (`pair`); questions for the status of users (`lookup`); connections of "
+    "an address (`connect`).",
+    scope=_values(Scope),
 )
 EVENTS_IN_PROGRESS = gauge("events_in_progress", "1", "Events that are being handled now.")
 EVENT_EXCEPTIONS = counter(
@@ -223,6 +225,27 @@ EVENT_EXCEPTIONS = counter(
     f"Events that failed through our fault, by the exception's type; the first {ERROR_TYPES_AT_MOST} types by name.",
     event=EVENTS,
     error_type=("",),
+)
+
+# --- whom the server asks ---
+
+_IN_VAIN = ("unreachable", "timeout", "too_large", "malformed", "unusable")
+KEY_FETCHES = counter(
+    "jwks_fetches_total",
+    "Fetches of the token issuer's keys, by how they went; `unusable` is another status than 200 or no key set.",
+    result=("ok", *_IN_VAIN),
+)
+KEYS_FETCHED_AT = gauge(
+    "jwks_last_success_timestamp_seconds", "seconds", "Unix time of the last fetch that went well; 0 before the first."
+)
+LEAVES = counter(
+    "authorisations_total",
+    "Questions to the backend whether a user may call another, by its answer (`allowed`, `refused`) or why there is "
+    "none; `unusable` is another status than 200, or neither yes nor no. Answers from the cache do not count.",
+    result=("allowed", "refused", *_IN_VAIN),
+)
+LEAVE_DURATION = histogram(
+    "authorisation_duration_seconds", "How long these took, with the wait for a place.", HANDLER_BUCKETS_S
 )
 
 # --- calls ---
@@ -330,6 +353,7 @@ OBSERVER_FAILURES = counter(
     observer=(
         "event_metrics",
         "cluster_metrics",
+        "backend_metrics",
         "call_ledger",
         "call_metrics",
         "media_metrics",
@@ -388,6 +412,7 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         EVENTS_IN_PROGRESS,
         EVENT_EXCEPTIONS,
     ),
+    "Whom the server asks": (KEY_FETCHES, KEYS_FETCHED_AT, LEAVES, LEAVE_DURATION),
     "Calls": (
         CALLS,
         CALL_ATTEMPTS,

@@ -1,11 +1,13 @@
 """Observers that move the instruments: one for events and links, one for calls."""
 
+import time
 from collections.abc import Callable
 
 from observability import catalogue as c
 from observability.catalogue import Milestone, Phase
 from observability.instruments import Counter, Histogram, Instruments
 from observability.record import CallRecord, CallWatcher
+from service.domain.budget import Scope
 from service.domain.call import State
 from service.domain.effects import Role
 from service.domain.events import Media
@@ -31,11 +33,9 @@ class EventMetrics(Observer):
 
     # --- on the way of every event: children are kept, nothing is looked up twice ---
 
-    def event_refused(self, record: EventHandled) -> None:
-        """See `Observer.event_refused`."""
-        if record.outcome == RateLimitedError.code:
-            scope = "calls" if record.took_s else "events"
-            self._instruments.counter(c.RATE_LIMITED, scope).value += 1
+    def rate_limited(self, scope: Scope) -> None:
+        """See `Observer.rate_limited`."""
+        self._instruments.counter(c.RATE_LIMITED, scope).value += 1
 
     def event_handled(self, record: EventHandled) -> None:
         """See `Observer.event_handled`."""
@@ -84,7 +84,7 @@ class EventMetrics(Observer):
         """See `Observer.link_refused`."""
         self._instruments.counter(c.CONNECTS, record.transport, record.result).value += 1
         if record.result == RateLimitedError.code:
-            self._instruments.counter(c.RATE_LIMITED, "connects").value += 1
+            self._instruments.counter(c.RATE_LIMITED, Scope.CONNECT).value += 1
 
     def statuses_pushed(self, count: int) -> None:
         """See `Observer.statuses_pushed`."""
@@ -116,6 +116,26 @@ class EventMetrics(Observer):
     def client_answered(self, transport: str, round_trip_s: float) -> None:
         """See `Observer.client_answered`."""
         self._instruments.histogram(c.CLIENT_RTT, transport).observe(round_trip_s)
+
+
+class BackendMetrics(Observer):
+    """What comes of asking others: the token issuer for its keys, the application's backend for leave to call."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._fetched_at = instruments.gauge(c.KEYS_FETCHED_AT)
+        self._duration = instruments.histogram(c.LEAVE_DURATION)
+
+    def keys_fetched(self, result: str) -> None:
+        """See `Observer.keys_fetched`."""
+        self._instruments.counter(c.KEY_FETCHES, result).value += 1
+        if result == "ok":
+            self._fetched_at.value = time.time()
+
+    def leave_asked(self, result: str, took_s: float) -> None:
+        """See `Observer.leave_asked`."""
+        self._instruments.counter(c.LEAVES, result).value += 1
+        self._duration.observe(took_s)
 
 
 class CallMetrics(CallWatcher):

@@ -21,7 +21,7 @@ from observability.instruments import Instruments
 from observability.ledger import Ledger
 from observability.logs import CallLog, FailureLog, LogWriter, configure_logging
 from observability.metric import Metric
-from observability.metrics import CallMetrics, EventMetrics, MediaMetrics
+from observability.metrics import BackendMetrics, CallMetrics, EventMetrics, MediaMetrics
 from observability.record import CallWatcher
 from observability.runtime import GcWatch, LoopWatch
 from observability.traces import Pipeline, Tracer
@@ -138,6 +138,7 @@ class Telemetry:
         return {
             "call_ledger": self.ledger,
             "event_metrics": EventMetrics(self.instruments, self.ledger.is_kept),
+            "backend_metrics": BackendMetrics(self.instruments),
             "failure_log": FailureLog(self._log.write, clock.now),
         }
 

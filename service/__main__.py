@@ -11,6 +11,7 @@ from service.address import AddressError
 from service.bootstrap import run
 from service.export import add_export_command
 from service.loading import ConfigError, load_settings
+from service.token import add_token_command
 from service.transport.tls import CertificateError
 from synthetic.command import add_probe_command, add_simulate_command
 
@@ -27,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     serve.set_defaults(run=_serve)
     add_simulate_command(commands)
     add_probe_command(commands)
+    add_token_command(commands)
     add_export_command(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)

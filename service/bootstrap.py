@@ -84,7 +84,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     """
     supervisor = Supervisor()
     adapters = _shared(settings, clock, supervisor, watch) if settings.redis_url else _embedded(clock, supervisor)
-    authoriser = _authoriser(settings, clock)
+    authoriser = _authoriser(settings, clock, observer)
     presence = PresenceControl(
         directory=adapters.directory,
         router=adapters.router,
@@ -94,6 +94,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         authoriser=authoriser,
         hide_presence=settings.hide_presence,
         max_watched=settings.max_watched,
+        lookups=rate_of(settings.limit_lookups),
     )
     control = CallControl(
         directory=adapters.directory,
@@ -111,12 +112,12 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     )
     gateway = Gateway(
         control=control,
-        authenticator=_authenticator(settings, clock),
+        authenticator=_authenticator(settings, clock, observer),
         observer=observer,
         supervisor=supervisor,
         clock=clock,
         event_backlog=settings.event_backlog,
-        limits=EventLimits(rate_of(settings.limit_events), settings.auth_expiry_grace_s),
+        limits=_event_limits(settings),
     )
     adapters.attach(gateway, control)
     adapters.directory.attach(presence.changed)
@@ -124,6 +125,14 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     health = Health() if cluster is None else ClusterHealth(cluster)
     transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
     return Node(transport, adapters.directory, presence, control, gateway, health, supervisor, cluster)
+
+
+def _event_limits(settings: Settings) -> EventLimits:
+    return EventLimits(
+        events=rate_of(settings.limit_events),
+        events_per_address=rate_of(settings.limit_events_per_address),
+        expiry_grace_s=settings.auth_expiry_grace_s,
+    )
 
 
 def _embedded(clock: Clock, supervisor: Supervisor) -> _Adapters:
@@ -181,12 +190,12 @@ class ClusterHealth(Health):
         self._serving = serving
 
 
-def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
+def _authenticator(settings: Settings, clock: Clock, observer: Observer) -> Authenticator:
     if not settings.can_authenticate:
         return OpenAuthenticator()
     return JwtAuthenticator(
         secrets=split(settings.auth_jwt_secrets),
-        keys=RemoteKeys(settings.auth_jwks_url, clock.now) if settings.auth_jwks_url else None,
+        keys=RemoteKeys(settings.auth_jwks_url, clock.now, observer) if settings.auth_jwks_url else None,
         claims=Claims(
             issuer=settings.auth_issuer or None,
             audience=settings.auth_audience or None,
@@ -197,7 +206,7 @@ def _authenticator(settings: Settings, clock: Clock) -> Authenticator:
     )
 
 
-def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
+def _authoriser(settings: Settings, clock: Clock, observer: Observer) -> Authoriser:
     if not settings.authorize_url:
         return Authoriser()
     rules = Rules(
@@ -205,7 +214,13 @@ def _authoriser(settings: Settings, clock: Clock) -> Authoriser:
         cache_s=settings.authorize_cache_s,
         allow_on_failure=settings.authorize_on_failure == "allow",
     )
-    return HttpAuthoriser(url=settings.authorize_url, secret=settings.authorize_secret, rules=rules, now=clock.now)
+    return HttpAuthoriser(
+        url=settings.authorize_url,
+        secret=settings.authorize_secret,
+        rules=rules,
+        now=clock.now,
+        observer=observer,
+    )
 
 
 def ice_servers(settings: Settings) -> IceServers:

@@ -260,9 +260,20 @@ class Settings(BaseSettings):
     )
     limit_events: str = _setting(
         "250/1s",
-        "How many events one socket may send in a time; more are refused with `rate_limited`, and who goes on is "
-        "disconnected with the code 4029. 0 is no limit.",
+        "How many events one user may send in a time, over all his connections, or a socket that speaks for nobody; "
+        "more are refused with `rate_limited`, and who goes on is disconnected with the code 4029. 0 is no limit.",
         "500/1s",
+    )
+    limit_events_per_address: str = _setting(
+        "0",
+        "The same for all connections of one address. 0 is no limit: thousands of phones can share an address.",
+        "2000/1s",
+    )
+    limit_lookups: str = _setting(
+        "5000/1m",
+        "How many users one user may ask about in a time, with `user:status` (one) or `user:watch` (each that it "
+        "names); more are refused with `rate_limited`. 0 is no limit.",
+        "1000/1m",
     )
     limit_call_initiate: str = _setting(
         "60/1m",
@@ -427,7 +438,9 @@ class Settings(BaseSettings):
             raise ValueError(f"each secret must have at least {MIN_SECRET_BYTES} bytes")
         return value
 
-    @field_validator("limit_connects", "limit_events", "limit_call_initiate")
+    @field_validator(
+        "limit_connects", "limit_events", "limit_events_per_address", "limit_lookups", "limit_call_initiate"
+    )
     @classmethod
     def _limit(cls, value: str) -> str:
         rate_of(value)

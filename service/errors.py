@@ -6,6 +6,8 @@ programs should look at (section 3). An error is answered to the sender alone an
 
 from typing import ClassVar
 
+from service.domain.budget import Scope
+
 
 class SignallingError(Exception):
     """Base of all errors that are answered to a client.
@@ -220,15 +222,16 @@ class UnavailableError(SignallingError):
 
 
 class RateLimitedError(SignallingError):
-    """More events than the sender may send. `retry_after_s` says when the next one will do."""
+    """More than the sender may do. `retry_after_s` says when it will do, `scope` whose limit it was."""
 
     code = "rate_limited"
     message = "Too many requests"
     advice = "Wait for `retryAfterMs`, then go on more slowly. Who goes on like this is disconnected (close code 4029)."
 
-    def __init__(self, retry_after_s: float = 0.0) -> None:
+    def __init__(self, retry_after_s: float = 0.0, scope: Scope = Scope.SOCKET) -> None:
         super().__init__()
         self.retry_after_s = retry_after_s
+        self.scope = scope
 
 
 class InternalError(SignallingError):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from service.domain.budget import Scope
 from service.domain.call import Call
 from service.domain.effects import Effect, Relayed
 from service.domain.events import Event
@@ -318,6 +319,18 @@ class Observer:
 
     def statuses_pushed(self, count: int) -> None:
         """A change of one user's status has gone to so many watchers."""
+
+    def rate_limited(self, scope: Scope) -> None:
+        """An event was refused for its rate."""
+
+    def keys_fetched(self, result: str) -> None:
+        """The token issuer was asked for its keys: `ok`, or why it was in vain.
+
+        `unreachable`, `timeout`, `too_large` or `malformed` HTTP, or `unusable` for its purpose.
+        """
+
+    def leave_asked(self, result: str, took_s: float) -> None:
+        """The backend was asked whether a user may call another: `allowed`, `refused`, or in vain as above."""
 
     def message_received(self, size_bytes: int) -> None:
         """An event or acknowledgement has come from a client."""

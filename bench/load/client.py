@@ -17,6 +17,8 @@ IP_BIND_ADDRESS_NO_PORT = 24
 
 Take = Callable[[bytes], None]
 Hear = Callable[[str, dict[str, Any]], None]
+Proof = Callable[[str], bytes]
+"""What a user sends to prove who he is: the payload of the CONNECT packet, or nothing."""
 
 
 class LoadError(Exception):
@@ -34,15 +36,21 @@ def read_event(packet: bytes) -> tuple[str, dict[str, Any]]:
     return event, arguments[0] if arguments else {}
 
 
+def no_proof(_user: str) -> bytes:
+    """Of a server that asks for none."""
+    return b""
+
+
 class Client(WSListener):
     """A user. `take` is called with the packet of every event, `lost` when something is wrong.
 
     Until somebody else takes the packets, `hear` is called with what stands in them.
     """
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, proof: Proof = no_proof) -> None:
         super().__init__()
         self.user = user
+        self._connect = b"40" + proof(user)
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.take: Take = self._read
         self.hear: Hear = self._unasked
@@ -90,7 +98,7 @@ class Client(WSListener):
         elif packet == b"2":
             self.send(b"3")
         elif packet.startswith(b"0"):
-            self.send(b"40")
+            self.send(self._connect)
         elif packet.startswith(b"40"):
             self.send(event_packet("user:join", {"userId": self.user}))
         else:
@@ -124,9 +132,9 @@ def _socket(source: str) -> socket.socket:
     return sock
 
 
-async def join(port: int, user: str, source: str = "127.0.0.1") -> Client:
+async def join(port: int, user: str, source: str = "127.0.0.1", proof: Proof = no_proof) -> Client:
     """A client that has joined; see `enter`."""
-    client = Client(user)
+    client = Client(user, proof)
     await enter(client, port, source)
     return client
 
@@ -153,14 +161,16 @@ async def enter(client: Client, port: int, source: str) -> None:
         raise
 
 
-async def join_all(port: int, users: Sequence[str], at_once: int, source: str = "127.0.0.1") -> list[Client]:
+async def join_all(
+    port: int, users: Sequence[str], at_once: int, source: str = "127.0.0.1", proof: Proof = no_proof
+) -> list[Client]:
     """Let all these users join, at most `at_once` of them at a time."""
     waiting = iter(users)
     clients: list[Client] = []
 
     async def work() -> None:
         for user in waiting:
-            clients.append(await join(port, user, source))  # noqa: PERF401 - the others append meanwhile
+            clients.append(await join(port, user, source, proof))  # noqa: PERF401 - the others append meanwhile
 
     await asyncio.gather(*(work() for _ in range(at_once)))
     return clients

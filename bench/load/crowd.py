@@ -9,7 +9,7 @@ from collections import deque
 from typing import NamedTuple
 
 from bench.load.call import Pair, Times
-from bench.load.client import LoadError, join_all
+from bench.load.client import LoadError, Proof, join_all, no_proof
 
 PATIENCE_S = 60.0
 """How long a run may still take when no more calls are begun, or when all are that it was to make."""
@@ -48,10 +48,10 @@ class Crowd:
             pair.freed, pair.failed = self._freed, self._failed
 
     @classmethod
-    async def connect(cls, port: int, pairs: int) -> "Crowd":
+    async def connect(cls, port: int, pairs: int, proof: Proof = no_proof) -> "Crowd":
         """Let twice as many users join."""
         users = [f"{role}-{number}" for number in range(pairs) for role in ("caller", "callee")]
-        clients = {client.user: client for client in await join_all(port, users, at_once=16)}
+        clients = {client.user: client for client in await join_all(port, users, 16, proof=proof)}
         return cls([Pair(clients[f"caller-{n}"], clients[f"callee-{n}"]) for n in range(pairs)])
 
     async def saturate(self, calls: int) -> Run:

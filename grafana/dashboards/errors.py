@@ -22,6 +22,8 @@ from observability import catalogue as c
 THEIRS = Not(("ok", *OUR_OUTCOMES))
 STRANGE = ("unknown_event", "reserved_event", "invalid_payload")
 """Outcomes that a working client never causes."""
+KEYS_AGE_S = 600
+"""After how long keys are fetched anew, while tokens come."""
 _EVERYTHING = rate(c.EVENTS_TOTAL, window=NOW)
 _TRACES = (trace_link("Traces of slow events", f"{{ kind = server && duration > {HANDLER_S:g}s }}"),)
 
@@ -38,6 +40,7 @@ def dashboard() -> Dashboard:
             Row("Rate, errors and duration of every event", (_RED,)),
             Row("How slow?", _SLOW),
             Row("Who sends what they should not?", _STRANGE),
+            Row("Do those answer whom we ask?", _ASKED),
         ),
     )
 
@@ -296,12 +299,73 @@ _STRANGE: tuple[Panel, ...] = (
         "Refused for their rate",
         Why(
             "Does somebody send, call or connect faster than allowed?",
-            "Any scope that stays up. `connects` alone after a restart: everybody comes back at once.",
+            "Any scope that stays up. `connect` alone after a restart: everybody comes back at once.",
             "Runbook RateLimitSpike.",
         ),
         Target(rate(c.RATE_LIMITED, "scope"), "{{scope}}"),
         "suffix: refusals/s",
         stacked=True,
         width=24,
+    ),
+)
+
+
+_ASKED: tuple[Panel, ...] = (
+    graph(
+        "Fetches of the issuer's keys",
+        Why(
+            "Can the keys that tokens are checked with be fetched?",
+            "Anything but `ok`. A new node without keys lets nobody in; on others new keys are not known.",
+            "Runbook AuthBackendFailing. Nothing at all is normal without AUTH_JWKS_URL.",
+        ),
+        Target(rate(c.KEY_FETCHES, "result"), "{{result}}"),
+        "suffix: fetches/s",
+        stacked=True,
+        width=8,
+        no_value="none",
+    ),
+    graph(
+        "Age of the issuer's keys",
+        Why(
+            "How old are the keys that each node knows?",
+            f"Well above {KEYS_AGE_S} s while clients connect: fetching fails, and a withdrawn key is still good.",
+            "Runbook AuthBackendFailing.",
+        ),
+        Target(f"time() - ({gauge(c.KEYS_FETCHED_AT, 'instance')} > 0)", "{{instance}}"),
+        "s",
+        thresholds=at_most(3 * KEYS_AGE_S),
+        width=8,
+        no_value="none",
+    ),
+    graph(
+        "May this user call that one?",
+        Why(
+            "What does the backend answer?",
+            "Anything but `allowed` and `refused`: calls are refused, or let through unasked, as AUTHORIZE_ON_FAILURE "
+            "says. `refused` rising at once: the backend's rules changed.",
+            "Runbook AuthBackendFailing. Nothing at all is normal without AUTHORIZE_URL.",
+        ),
+        Target(rate(c.LEAVES, "result"), "{{result}}"),
+        "suffix: questions/s",
+        stacked=True,
+        width=8,
+        no_value="none",
+    ),
+    graph(
+        "Duration of that question",
+        Why(
+            "How long do callers wait for the backend?",
+            f"p95 above {HANDLER_S:g} s: it is part of every call's set-up.",
+            "Ask those who run the backend; AUTHORIZE_CACHE_S spares questions.",
+        ),
+        (
+            Target(quantile(0.5, c.LEAVE_DURATION), "p50"),
+            Target(quantile(0.95, c.LEAVE_DURATION), "p95"),
+            Target(quantile(0.99, c.LEAVE_DURATION), "p99"),
+        ),
+        "s",
+        thresholds=at_most(HANDLER_S),
+        width=24,
+        no_value="none",
     ),
 )

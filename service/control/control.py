@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from service.control.outcome import Outcome
 from service.control.presence import PresenceControl
 from service.control.session import Session
-from service.domain.budget import UNLIMITED, Buckets, Rate
+from service.domain.budget import UNLIMITED, Buckets, Rate, Scope
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
 from service.domain.effects import Effect, IceReport, Joined, Relayed, Snapshot
 from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown
@@ -289,9 +289,10 @@ class CallControl:
 
     def _check_rings(self, caller: UserId, callee: UserId) -> None:
         now_s = self._clock.now()
-        wait_s = self._rings_of_pair.take((caller, callee), now_s) or self._rings.take(caller, now_s)
-        if wait_s:
-            raise RateLimitedError(wait_s)
+        if wait_s := self._rings_of_pair.take((caller, callee), now_s):
+            raise RateLimitedError(wait_s, Scope.PAIR)
+        if wait_s := self._rings.take(caller, now_s):
+            raise RateLimitedError(wait_s, Scope.CALL)
 
     async def _check_allowed(self, caller: UserId, callee: UserId) -> None:
         """With hidden presence a callee who may not be called looks like one who is offline, and in the same time."""

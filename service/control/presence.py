@@ -15,10 +15,11 @@ from service.control.outcome import Outcome
 from service.control.session import Session
 from service.control.watches import OFFLINE, Status, Watched, Watcher, Watches
 from service.domain import requests
+from service.domain.budget import UNLIMITED, Buckets, Rate, Scope
 from service.domain.effects import StatusReport
 from service.domain.ids import SessionId, UserId
 from service.domain.requests import Request
-from service.errors import NotJoinedError
+from service.errors import NotJoinedError, RateLimitedError
 from service.ports import Authoriser, Clock, Directory, Observer, Router, Spawn
 
 PUSH_INTERVAL_S = 0.2
@@ -47,6 +48,7 @@ class PresenceControl:
         authoriser: Authoriser,
         hide_presence: bool = False,
         max_watched: int = DEFAULT_MAX_WATCHED,
+        lookups: Rate = UNLIMITED,
     ) -> None:
         self._directory = directory
         self._router = router
@@ -56,6 +58,7 @@ class PresenceControl:
         self._authoriser = authoriser
         self._hide_presence = hide_presence
         self._watches = Watches(max_watched)
+        self._lookups: Buckets[UserId | SessionId] = Buckets(lookups)
         self._questions = asyncio.Semaphore(MAX_QUESTIONS)
 
     def watches(self) -> int:
@@ -63,8 +66,13 @@ class PresenceControl:
         return self._watches.count
 
     async def status(self, session: Session, request: Request) -> Outcome:
-        """Answer `user:status`."""
+        """Answer `user:status`.
+
+        Raises:
+            RateLimitedError: it was asked for too many users.
+        """
         assert isinstance(request, requests.Status)  # noqa: S101 - dispatched by type
+        self._check_lookups(session, 1)
         shown = await self._may_see(session.user, request.user)
         status = await self._now(request.user) if shown else OFFLINE
         report = StatusReport(to=(session.id,), user=request.user, online=status.online, in_call=status.in_call)
@@ -76,12 +84,14 @@ class PresenceControl:
 
         Raises:
             NotJoinedError: it speaks for nobody.
+            RateLimitedError: it was asked for too many users.
             TooManyWatchedError: it would watch more than the limit.
         """
         assert isinstance(request, requests.Watch)  # noqa: S101 - dispatched by type
         if session.user is None:
             raise NotJoinedError
         users = tuple(dict.fromkeys(request.users))
+        self._check_lookups(session, len(users))
         new = self._watches.add(session.id, session.user, users)
         answered = False
         try:
@@ -119,6 +129,11 @@ class PresenceControl:
             return
         watched.is_resting = True
         self._spawn("push of a user's status", self._push(user, watched))
+
+    def _check_lookups(self, session: Session, users: int) -> None:
+        """Each user who is looked up counts: that is what an answer costs, whichever event asks."""
+        if wait_s := self._lookups.take(session.user or session.id, self._clock.now(), users):
+            raise RateLimitedError(wait_s, Scope.LOOKUP)
 
     # --- one answer ---------------------------------------------------------------------------------------
 

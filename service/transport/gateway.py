@@ -13,10 +13,10 @@ import msgspec
 from service.control.control import CallControl
 from service.control.outcome import Outcome
 from service.control.session import Session
-from service.domain.budget import UNLIMITED, Bucket, Rate
+from service.domain.budget import UNLIMITED, Bucket, Rate, Scope, SharedBuckets
 from service.domain.effects import Effect
-from service.domain.ids import CallId, SessionId
-from service.domain.requests import Relay, Renew, Request
+from service.domain.ids import CallId, SessionId, UserId
+from service.domain.requests import Join, Relay, Renew, Request
 from service.errors import BacklogFullError, InternalError, RateLimitedError, SignallingError, UnauthorizedError
 from service.ports import (
     Alarm,
@@ -52,6 +52,10 @@ class _Client(msgspec.Struct, gc=False):
     lane: Lane
     opened_at_s: float
     bucket: Bucket
+    """Its own, until it speaks for a user: then the user's, whichever socket he used before."""
+    of_address: Bucket | None
+    holds: UserId | None = None
+    """The user whose bucket that is."""
     debt: int = 0
     """Refusals for the rate of events, less what was taken since."""
 
@@ -60,6 +64,7 @@ class EventLimits(NamedTuple):
     """See `service.config.Settings` for each."""
 
     events: Rate = UNLIMITED
+    events_per_address: Rate = UNLIMITED
     expiry_grace_s: float = 0.0
 
 
@@ -88,6 +93,9 @@ class Gateway:
         self._now = clock.now
         self._event_backlog = event_backlog
         self._limits = limits
+        self._is_limited = bool(limits.events.number or limits.events_per_address.number)
+        self._of_users: SharedBuckets[UserId] = SharedBuckets(limits.events)
+        self._of_addresses: SharedBuckets[str] = SharedBuckets(limits.events_per_address)
         self._call_at = clock.call_at
         self._expiries: dict[SessionId, Alarm] = {}
         self._clients: dict[SessionId, _Client] = {}
@@ -112,8 +120,12 @@ class Gateway:
         """A client is connected, `took_s` after its handshake. Its id must be new."""
         lane = Lane("events of a socket", self._supervisor, self._event_backlog)
         now_s = self._now()
-        client = _Client(link, Session(link.id, identity), lane, now_s, Bucket(self._limits.events, now_s))
+        own = Bucket(self._limits.events, now_s)
+        is_counted = bool(self._limits.events_per_address.number)
+        of_address = self._of_addresses.hold(link.address, now_s) if is_counted else None
+        client = _Client(link, Session(link.id, identity), lane, now_s, own, of_address)
         self._clients[link.id] = client
+        self._count_for(client, identity.user)
         self._expire_in_time(client)
         self._observer.link_opened(LinkOpened(link.id, link.transport, took_s))
 
@@ -146,7 +158,7 @@ class Gateway:
         if client is None:
             return
         self._observer.message_received(len(packet) if packet.isascii() else len(packet.encode()))
-        if self._limits.events.number and not self._may_send(client, packet, received_at):
+        if self._is_limited and not self._may_send(client, packet, received_at):
             return
         try:
             event = codec.split(packet)
@@ -174,19 +186,36 @@ class Gateway:
 
     def _may_send(self, client: _Client, packet: str, now_s: float) -> bool:
         """Whether one more event of a client is within its rate. Else it is told, and goes when it does not listen."""
-        wait_s = client.bucket.take(self._limits.events, now_s)
-        if not wait_s:
-            client.debt = max(0, client.debt - 1)
+        limits = self._limits
+        if limits.events.number and (wait_s := client.bucket.take(limits.events, now_s)):
+            scope = Scope.SOCKET if client.holds is None else Scope.USER
+        elif client.of_address and (wait_s := client.of_address.take(limits.events_per_address, now_s)):
+            scope = Scope.ADDRESS
+        else:
+            if client.debt:
+                client.debt -= 1
             return True
         client.debt += 1
         if client.debt > MAX_DEBT:
             client.link.abort(CloseReason.FLOODING, "events are sent within their rate")
             return False
         try:
-            self._turn_away(client, codec.split(packet), now_s, RateLimitedError(wait_s))
+            self._turn_away(client, codec.split(packet), now_s, RateLimitedError(wait_s, scope))
         except MalformedPacketError as error:
             client.link.abort(CloseReason.PROTOCOL_ERROR, error.rule)
         return False
+
+    def _count_for(self, client: _Client, user: UserId | None) -> None:
+        """From now on the events of a client are those of this user."""
+        if user is not None and client.holds is None and self._limits.events.number:
+            client.holds, client.bucket = user, self._of_users.hold(user, self._now())
+
+    def _release(self, client: _Client) -> None:
+        now_s = self._now()
+        if client.of_address is not None:
+            self._of_addresses.release(client.link.address, now_s)
+        if client.holds is not None:
+            self._of_users.release(client.holds, now_s)
 
     def _expire_in_time(self, client: _Client) -> None:
         """Close a client some time after its proof has run out, unless it brings another before."""
@@ -240,6 +269,8 @@ class Gateway:
             await self._control.left(client.session, goodbye=goodbye)
         except Exception as error:  # noqa: BLE001 - the gateway's guard: the engine must not see what fails here
             _log.error("leaving failed: %s", type(error).__name__, exc_info=error)
+        finally:
+            self._release(client)
 
     # --- one event ----------------------------------------------------------------------------------------
 
@@ -310,7 +341,10 @@ class Gateway:
         if isinstance(request, Renew):
             await self._renew(client, request)
             return Outcome()
-        return await self._control.handle(client.session, request)
+        outcome = await self._control.handle(client.session, request)
+        if isinstance(request, Join):
+            self._count_for(client, client.session.user)
+        return outcome
 
     def _acknowledge(self, client: _Client, packet: Packet, confirmation: Effect | None) -> None:
         if packet.ack_id is not None:
@@ -319,6 +353,8 @@ class Gateway:
 
     def _refuse(self, client: _Client, packet: Packet, refusal: SignallingError, call_id: CallId | None) -> None:
         name = packet.event[: codec.MAX_ECHOED_NAME_CHARS]
+        if isinstance(refusal, RateLimitedError):
+            self._observer.rate_limited(refusal.scope)
         error = to_error(refusal, name, codec.kind_of(packet.event), call_id)
         self._send(client, codec.encode(error))
         if packet.ack_id is not None:

@@ -32,6 +32,10 @@ class Link(Protocol):
     def transport(self) -> str:
         """`polling` or `websocket`, as of now."""
 
+    @property
+    def address(self) -> str:
+        """Where the client comes from; for limits, and never to be told."""
+
     def send(self, packet: bytes) -> None:
         """Queue a Socket.IO packet, in order. Harmless on a link that is closing."""
 

@@ -36,6 +36,11 @@ class SocketLink(Peer):
         """See `Link.transport`."""
         return self.connection.transport
 
+    @property
+    def address(self) -> str:
+        """See `Link.address`."""
+        return self.connection.address
+
     def send(self, packet: bytes) -> None:
         """See `Link.send`."""
         self.connection.send(packet)

@@ -50,6 +50,7 @@ def test_the_wall_clock_is_asked_only_where_others_look_at_it_too() -> None:
     """Steps of it must not hit connections or calls: those live by clocks that only go forward."""
     allowed = {
         "service/bootstrap.py",  # until when a TURN password is good
+        "service/token.py",  # until when a token is good
         "service/transport/gateway.py",  # how long a token is good from now on
         "service/adapters/http_authoriser/authoriser.py",  # when a request was signed
     }

@@ -67,6 +67,7 @@ class Rig:
         max_watched: int = DEFAULT_MAX_WATCHED,
         ice: Callable[[Session, CallId | None], IceGrant] | None = None,
         rings: Rate = UNLIMITED,
+        lookups: Rate = UNLIMITED,
     ) -> None:
         numbers = itertools.count(first_call)
         self.clock = ManualClock(start_s=1000.0)
@@ -89,6 +90,7 @@ class Rig:
             authoriser=authoriser or Authoriser(),
             hide_presence=hide_presence,
             max_watched=max_watched,
+            lookups=lookups,
         )
         self.directory.attach(self.presence.changed)
         self.control = CallControl(

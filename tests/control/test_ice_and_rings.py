@@ -3,7 +3,7 @@
 import pytest
 
 from service.control.session import Session
-from service.domain.budget import Rate
+from service.domain.budget import Rate, Scope
 from service.domain.effects import IceReport, Joined
 from service.domain.events import HangUp, Media
 from service.domain.ice import IceGrant, IceServer
@@ -75,12 +75,12 @@ async def test_a_user_rings_a_number_of_times_and_one_callee_half_as_often() -> 
     await ring(rig, alice, "bob")
     with pytest.raises(RateLimitedError) as too_many:
         await rig.ask(alice, Initiate(UserId("bob"), Media.AUDIO))
-    assert too_many.value.retry_after_s == 30.0
+    assert (too_many.value.retry_after_s, too_many.value.scope) == (30.0, Scope.PAIR)
     await ring(rig, alice, "carol")
     await ring(rig, alice, "dave")
     with pytest.raises(RateLimitedError) as too_many:
         await rig.ask(alice, Initiate(UserId("dave"), Media.AUDIO))
-    assert too_many.value.retry_after_s == 15.0
+    assert (too_many.value.retry_after_s, too_many.value.scope) == (15.0, Scope.CALL)
     rig.clock.advance(15.0)
     await ring(rig, alice, "carol")
 

@@ -8,12 +8,13 @@ import pytest
 from service.adapters.memory.directory import MemoryDirectory
 from service.control.presence import BATCH, MAX_QUESTIONS, PUSH_INTERVAL_S
 from service.control.session import Session
+from service.domain.budget import Rate, Scope
 from service.domain.effects import Effect, StatusReport
 from service.domain.events import HangUp
 from service.domain.ids import SessionId, UserId
 from service.domain.placing import Presence
 from service.domain.requests import Status, Unwatch, Watch
-from service.errors import NotJoinedError, TooManyWatchedError
+from service.errors import NotJoinedError, RateLimitedError, TooManyWatchedError
 from service.ports import Authoriser
 from tests.control.harness import Rig
 
@@ -412,3 +413,30 @@ def test_a_socket_that_never_watched_leaves_as_it_came() -> None:
     rig = Rig()
     rig.presence.left(SessionId("nobody"))
     assert rig.presence.watches() == 0
+
+
+# --- how many may be asked for ---
+
+
+async def test_each_user_who_is_asked_for_counts_whichever_event_asks() -> None:
+    rig = Rig(lookups=Rate(6, 60.0))
+    alice = await rig.join(ALICE)
+    await rig.ask(alice, Watch((BOB, CAROL, DAVE)))
+    await rig.ask(alice, Status(BOB))
+    with pytest.raises(RateLimitedError) as too_many:
+        await rig.ask(alice, Watch((BOB, CAROL, DAVE)))
+    assert (too_many.value.retry_after_s, too_many.value.scope) == (10.0, Scope.LOOKUP)
+    assert rig.presence.watches() == 3
+    await rig.ask(alice, Watch((BOB, BOB, CAROL)))
+    with pytest.raises(RateLimitedError):
+        await rig.ask(await rig.join(ALICE, "another socket"), Status(BOB))
+    rig.clock.advance(10.0)
+    await rig.ask(alice, Status(BOB))
+
+
+async def test_who_has_not_joined_asks_for_himself() -> None:
+    rig = Rig(lookups=Rate(1, 60.0))
+    for name in ("one", "other"):
+        await rig.ask(rig.connect(name), Status(BOB))
+        with pytest.raises(RateLimitedError):
+            await rig.ask(rig.connect(name), Status(BOB))

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain import budget
-from service.domain.budget import UNLIMITED, Bucket, Buckets, Rate
+from service.domain.budget import UNLIMITED, Bucket, Buckets, Rate, SharedBuckets
 
 CLOSE = 1e-5
 """What floating point may be off by, in takes."""
@@ -132,3 +132,69 @@ def test_a_crowd_of_owners_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPa
     assert buckets.take(3, 100.0) == 0.0
     assert buckets.take(2, 100.0) == 0.0
     assert buckets.take(3, 100.0) == 8.0
+
+
+def test_several_can_be_taken_at_once_and_all_at_the_most() -> None:
+    buckets = Buckets[str](Rate(4, 8.0))
+    assert [buckets.take("alice", 100.0, 3), buckets.take("alice", 100.0, 3)] == [0.0, 4.0]
+    assert buckets.take("alice", 104.0, 1000) == 2.0
+    assert buckets.take("alice", 106.0, 1000) == 0.0
+
+
+# --- buckets that are held ---------------------------------------------------------------------------------
+
+RATE = Rate(2, 8.0)
+
+
+def test_all_holders_take_from_one_bucket() -> None:
+    buckets = SharedBuckets[str](RATE)
+    one, other = buckets.hold("alice", 100.0), buckets.hold("alice", 100.0)
+    assert [one.take(RATE, 100.0), other.take(RATE, 100.0), one.take(RATE, 100.0)] == [0.0, 0.0, 4.0]
+    buckets.release("alice", 100.0)
+    assert buckets.hold("alice", 100.0).take(RATE, 100.0) == 4.0
+    assert buckets.hold("bob", 100.0).take(RATE, 100.0) == 0.0
+
+
+def test_who_comes_back_finds_what_he_left() -> None:
+    buckets = SharedBuckets[str](RATE)
+    for _ in range(2):
+        assert buckets.hold("alice", 100.0).take(RATE, 100.0) == 0.0
+        buckets.release("alice", 100.0)
+    assert buckets.hold("alice", 100.0).take(RATE, 100.0) == 4.0
+
+
+def test_buckets_that_nobody_holds_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_OWNERS", 3)
+    buckets = SharedBuckets[int](RATE)
+
+    def use(owner: int, now_s: float) -> float:
+        wait_s = buckets.hold(owner, now_s).take(RATE, now_s, 2)
+        buckets.release(owner, now_s)
+        return wait_s
+
+    assert [use(owner, now_s) for owner, now_s in ((0, 100.0), (1, 107.0), (2, 107.0))] == [0.0] * 3
+    assert use(3, 108.0) == 0.0, "makes room: the first is full again"
+    assert [use(owner, 108.0) for owner in (1, 2, 3)] == [7.0, 7.0, 8.0]
+    assert use(4, 108.0) == 0.0, "all are forgiven rather than remembered without end"
+    assert [use(owner, 108.0) for owner in (1, 2)] == [0.0, 0.0]
+
+
+def test_a_bucket_that_is_held_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_OWNERS", 1)
+    buckets = SharedBuckets[int](RATE)
+    held = buckets.hold(0, 100.0)
+    assert held.take(RATE, 100.0, 2) == 0.0
+    for owner in range(1, 5):
+        buckets.hold(owner, 100.0).take(RATE, 100.0)
+        buckets.release(owner, 100.0)
+    assert buckets.hold(0, 100.0) is held
+
+
+def test_a_full_bucket_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_OWNERS", 1)
+    buckets = SharedBuckets[str](RATE)
+    assert buckets.hold("alice", 100.0).take(RATE, 100.0, 2) == 0.0
+    buckets.release("alice", 100.0)
+    buckets.hold("bob", 100.0)
+    buckets.release("bob", 100.0)
+    assert buckets.hold("alice", 100.0).take(RATE, 100.0) == 4.0

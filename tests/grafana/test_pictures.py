@@ -22,6 +22,7 @@ from grafana.pictures.__main__ import main
 from grafana.pictures.prometheus import PrometheusError, Source
 from tests.front.support import running_site
 from tests.grafana import shorter
+from tests.grafana.asked import KEY, asked
 from tests.grafana.boards import BOARDS, Json, panels
 from tests.grafana.processes import SCRAPE_S, Prometheus, until
 from tests.observability.collector import Collector
@@ -79,6 +80,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with contextlib.closing(Collector()) as collector, contextlib.ExitStack() as stack:
         redis = stack.enter_context(running_redis(folder))
         settings = {**SETTINGS, "REDIS_URL": redis.url, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        settings |= stack.enter_context(asked())
         site = stack.enter_context(running_site(folder, **settings))
         port = str(free_port())
         probe = ("probe", "--url", site.front.url, "--metrics-port", port, *PROBE)
@@ -96,7 +98,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 async def _refused(url: str) -> None:
     """Simulated calls ask for nothing that is refused; real clients do."""
     client = socketio.AsyncClient()
-    await client.connect(url, transports=["websocket"])
+    await client.connect(url, transports=["websocket"], auth={"token": KEY.token()})
     for name, payload in (("call:initiate", {"to": "otto", "callType": "audio"}), ("call:end", {}), ("call:rign", {})):
         assert not (await client.call(name, payload))["ok"]
     await client.disconnect()

@@ -42,6 +42,7 @@ class Client:
     """A socket whose client is the test."""
 
     transport = "websocket"
+    address = "192.0.2.1"
 
     def __init__(self, node: "ObservedNode", name: str) -> None:
         self.id = SessionId(name)

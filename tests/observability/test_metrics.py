@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from service.control.control import CallControl
@@ -240,3 +242,43 @@ async def test_watches_and_what_is_pushed_to_them_are_counted(node: ObservedNode
     alice.gone()
     bob.say("user:unwatch", userIds=["dave"])
     assert node.scrape()["watches"] == 1
+
+
+async def test_what_is_refused_for_its_rate_says_whose_limit_it_was() -> None:
+    node = ObservedNode(limit_events="6/1h", limit_lookups="1/1h", limit_call_initiate="3/1h")
+    stranger = node.connect()
+    for _ in range(8):
+        stranger.say("user:status", userId="bob")
+    alice = node.join("alice")
+    for _ in range(2):
+        alice.say("user:status", userId="bob")
+    for callee in ("bob", "bob", "bob", "carol", "dave"):
+        alice.say("call:initiate", to=callee, callType="audio")
+    for user in ("carol", "dave", "erin"):
+        node.join(user)
+    node.service.gateway.refused("websocket", "rate_limited")
+    limited = {name: value for name, value in node.scrape().items() if name.startswith("rate_limited")}
+    node.close()
+    assert limited == {
+        'rate_limited_total{scope="socket"}': 2,
+        'rate_limited_total{scope="lookup"}': 5 + 1,
+        'rate_limited_total{scope="pair"}': 1,
+        'rate_limited_total{scope="user"}': 1,
+        'rate_limited_total{scope="connect"}': 1,
+    }
+
+
+async def test_what_came_of_asking_others_is_counted(node: ObservedNode) -> None:
+    observer = node.telemetry.observer
+    assert node.scrape().get("jwks_last_success_timestamp_seconds", 0) == 0
+    before = time.time()
+    for result in ("timeout", "ok"):
+        observer.keys_fetched(result)
+    for result in ("allowed", "allowed", "unusable"):
+        observer.leave_asked(result, 0.004)
+    seen = node.scrape()
+    assert before <= seen["jwks_last_success_timestamp_seconds"] <= time.time()
+    assert (seen['jwks_fetches_total{result="ok"}'], seen['jwks_fetches_total{result="timeout"}']) == (1, 1)
+    assert seen['authorisations_total{result="allowed"}'] == 2
+    assert seen['authorisations_total{result="unusable"}'] == 1
+    assert seen["authorisation_duration_seconds_sum"] == pytest.approx(0.012)

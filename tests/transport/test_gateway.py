@@ -6,6 +6,7 @@ import pytest
 
 from service.adapters.memory.authenticator import OpenAuthenticator
 from service.control.control import CallControl
+from service.domain.budget import Scope
 from service.domain.ids import SessionId, UserId
 from service.domain.requests import Join
 from service.ports import EventHandled, Identity, LinkClosed, LinkOpened, Observer, Seat
@@ -20,8 +21,9 @@ class RecordingLink:
 
     transport = "websocket"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, address: str = "192.0.2.1") -> None:
         self.id = SessionId(name)
+        self.address = address
         self.sent: list[bytes] = []
         self.closed: list[tuple[str, CloseReason]] = []
 
@@ -52,6 +54,11 @@ class Watch(Observer):
     def __init__(self) -> None:
         self.events: list[EventHandled] = []
         self.links: list[LinkOpened | LinkClosed] = []
+        self.limited: list[Scope] = []
+
+    def rate_limited(self, scope: Scope) -> None:
+        """See `service.ports.Observer`."""
+        self.limited.append(scope)
 
     def event_handled(self, record: EventHandled) -> None:
         """See `service.ports.Observer`."""

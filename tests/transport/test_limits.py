@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.budget import Rate
+from service.domain.budget import UNLIMITED, Rate, Scope
 from service.domain.ids import UserId
 from service.errors import TokenExpiredError
 from service.ports import Identity
@@ -35,7 +35,7 @@ class Issuer:
 class Node:
     """A gateway with limits, on a clock moved by hand."""
 
-    def __init__(self, events: Rate) -> None:
+    def __init__(self, events: Rate, addresses: Rate = UNLIMITED) -> None:
         self.rig = Rig()
         self.watch = Watch()
         self.issuer = Issuer()
@@ -46,13 +46,13 @@ class Node:
             supervisor=Supervisor(),
             clock=self.rig.clock,
             event_backlog=10,
-            limits=EventLimits(events, GRACE_S),
+            limits=EventLimits(events, addresses, GRACE_S),
         )
         self.rig.deliver = self.gateway.deliver  # type: ignore[method-assign]
 
-    async def connect(self, token: str) -> RecordingLink:
+    async def connect(self, token: str, name: str = "socket", address: str = "192.0.2.1") -> RecordingLink:
         """A client that has connected with a token."""
-        link = RecordingLink(f"socket of {token}")
+        link = RecordingLink(f"{name} of {token}", address)
         self.gateway.opened(link, await self.issuer.authenticate({"token": token}), 0.0)
         return link
 
@@ -115,6 +115,79 @@ async def test_without_a_limit_nothing_is_counted() -> None:
     for _ in range(1000):
         node.gateway.receive(link.id, STATUS)
     assert {name for name, _ in link.take()} == {"user:status"}
+
+
+def taken(node: Node, link: RecordingLink, times: int) -> int:
+    """How many of so many events are answered."""
+    for _ in range(times):
+        node.gateway.receive(link.id, STATUS)
+    return sum(name == "user:status" for name, _ in link.take())
+
+
+def refused_for(node: Node) -> set[Scope]:
+    """Whose limits were met so far."""
+    return set(node.watch.limited)
+
+
+async def test_a_user_finds_his_rate_as_he_left_it_when_he_connects_again() -> None:
+    node = Node(Rate(10, 3600.0))
+    total = 0
+    for number in range(20):
+        link = await node.connect("alice", f"socket {number}")
+        total += taken(node, link, 3)
+        node.gateway.closed(link.id, CloseReason.TRANSPORT_LOST)
+    assert total == 10
+    assert refused_for(node) == {Scope.USER}
+    assert taken(node, await node.connect("bob"), 3) == 3
+
+
+async def test_all_sockets_of_a_user_share_his_rate() -> None:
+    node = Node(Rate(10, 3600.0))
+    links = [await node.connect("alice", f"socket {number}") for number in range(4)]
+    assert sum(taken(node, link, 4) for link in links) == 10
+
+
+async def test_who_names_himself_at_the_join_has_the_rate_of_that_user_from_then_on() -> None:
+    node = Node(Rate(5, 3600.0))
+    total = 0
+    for number in range(3):
+        link = RecordingLink(f"socket {number}")
+        node.gateway.opened(link, Identity(), 0.0)
+        assert node.ask(link, "user:join", {"userId": "alice"})["ok"]
+        total += taken(node, link, 3)
+        node.gateway.closed(link.id, CloseReason.GOODBYE)
+    assert total == 5
+
+
+async def test_a_socket_that_speaks_for_nobody_has_a_rate_of_its_own() -> None:
+    node = Node(Rate(2, 3600.0))
+    for number in range(3):
+        link = RecordingLink(f"socket {number}")
+        node.gateway.opened(link, Identity(), 0.0)
+        assert taken(node, link, 3) == 2
+    assert refused_for(node) == {Scope.SOCKET}
+
+
+async def test_fifty_sockets_of_one_address_share_its_rate() -> None:
+    node = Node(Rate(10, 3600.0), Rate(20, 3600.0))
+    links = [await node.connect(f"user-{number}") for number in range(50)]
+    assert sum(taken(node, link, 2) for link in links) == 20
+    assert refused_for(node) == {Scope.ADDRESS}
+    assert taken(node, await node.connect("neighbour", address="192.0.2.2"), 2) == 2
+    for link in links:
+        node.gateway.closed(link.id, CloseReason.GOODBYE)
+    assert taken(node, await node.connect("user-51"), 2) == 0
+
+
+async def test_what_a_user_may_not_send_is_not_taken_from_his_neighbours() -> None:
+    node = Node(Rate(5, 3600.0), Rate(20, 3600.0))
+    assert taken(node, await node.connect("alice"), 50) == 5
+    assert taken(node, await node.connect("bob"), 5) == 5
+
+
+async def test_an_address_can_have_a_rate_where_a_user_has_none() -> None:
+    node = Node(UNLIMITED, Rate(3, 3600.0))
+    assert taken(node, await node.connect("alice"), 5) == 3
 
 
 # --- the life of a token ---

@@ -22,7 +22,7 @@ import orjson
 
 from service.adapters.http.client import Answer, HttpClient, HttpError, in_a_task
 from service.domain.ids import UserId
-from service.ports import Authoriser
+from service.ports import Authoriser, Observer
 
 SIGNATURE_HEADER = "X-Signalling-Signature"
 MAX_ANSWER_BYTES = 16_384
@@ -51,12 +51,15 @@ class _UnusableAnswerError(Exception):
 class HttpAuthoriser(Authoriser):
     """`service.ports.Authoriser` by a backend."""
 
-    def __init__(self, *, url: str, secret: str, rules: Rules, now: Callable[[], float]) -> None:
-        """`now` is `Clock.now`: seconds that never go back."""
+    def __init__(
+        self, *, url: str, secret: str, rules: Rules, now: Callable[[], float], observer: Observer | None = None
+    ) -> None:
+        """`now` is `Clock.now`: seconds that never go back. `observer` hears of each question."""
         self._client = HttpClient(url, timeout_s=rules.timeout_s, max_bytes=MAX_ANSWER_BYTES)
         self._secret = secret.encode()
         self._rules = rules
         self._now = now
+        self._observer = observer or Observer()
         self._places = asyncio.Semaphore(MAX_REQUESTS)
         self._cache: OrderedDict[Pair, tuple[bool, float]] = OrderedDict()
         self._failing = False
@@ -67,14 +70,17 @@ class HttpAuthoriser(Authoriser):
         known, good_until_s = self._cache.get(pair, (False, 0.0))
         if self._now() < good_until_s:
             return known
+        asked_at = self._now()
         await in_a_task()
         try:
             async with asyncio.timeout(self._rules.timeout_s), self._places:
                 allowed = _verdict(await self._ask(pair))
         except (TimeoutError, HttpError, _UnusableAnswerError) as error:
             self._failed(str(error) or "timeout")
+            self._observer.leave_asked(_in_vain(error), self._now() - asked_at)
             return self._rules.allow_on_failure
         self._worked()
+        self._observer.leave_asked("allowed" if allowed else "refused", self._now() - asked_at)
         self._keep(pair, allowed=allowed)
         return allowed
 
@@ -100,6 +106,13 @@ class HttpAuthoriser(Authoriser):
         if self._failing:
             _log.warning("the backend says again who may call whom")
         self._failing = False
+
+
+def _in_vain(error: Exception) -> str:
+    """Why there is no answer, in a word of `Observer.leave_asked`."""
+    if isinstance(error, HttpError):
+        return error.failure
+    return "timeout" if isinstance(error, TimeoutError) else "unusable"
 
 
 def signature(secret: bytes, timestamp_s: int, body: bytes) -> str:

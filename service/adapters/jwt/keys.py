@@ -19,6 +19,7 @@ import orjson
 from jwt import PyJWK, PyJWTError
 
 from service.adapters.http.client import HttpClient, HttpError
+from service.ports import Observer
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 """What public keys may sign with. Each key has one of them, so that a token's header chooses nothing."""
@@ -43,10 +44,11 @@ class _UnusableSetError(Exception):
 class RemoteKeys:
     """The key set behind a URL, as of its last fetch that succeeded."""
 
-    def __init__(self, url: str, now: Callable[[], float]) -> None:
-        """`now` is `Clock.now`: seconds that never go back."""
+    def __init__(self, url: str, now: Callable[[], float], observer: Observer | None = None) -> None:
+        """`now` is `Clock.now`: seconds that never go back. `observer` hears of each fetch."""
         self._client = HttpClient(url, timeout_s=FETCH_TIMEOUT_S, max_bytes=MAX_SET_BYTES)
         self._now = now
+        self._observer = observer or Observer()
         self._keys: tuple[PyJWK, ...] = ()
         self._fetched_at_s: float | None = None
         self._tried_at_s: float | None = None
@@ -96,7 +98,9 @@ class RemoteKeys:
                 if not self._failing:
                     _log.warning("the keys of the token issuer cannot be fetched (%s); known ones stay in use", error)
                 self._failing = True
+                self._observer.keys_fetched(error.failure if isinstance(error, HttpError) else "unusable")
                 return
+            self._observer.keys_fetched("ok")
             self._fetched_at_s = self._now()
             self._fetches += 1
             if self._failing:

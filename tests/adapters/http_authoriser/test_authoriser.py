@@ -13,6 +13,7 @@ import pytest
 from service.adapters.http_authoriser.authoriser import MAX_CACHED, MAX_REQUESTS, HttpAuthoriser, Rules
 from service.adapters.memory.clock import ManualClock
 from service.domain.ids import UserId
+from service.ports import Observer
 from service.supervisor import Supervisor
 from service.transport.lane import Lane
 from tests.support.backend import Asked, Backend, answer_with, http, never, running_backend
@@ -208,3 +209,40 @@ async def test_so_many_ask_at_once_and_the_others_wait(backend: Backend, clock: 
     assert all(await asyncio.gather(*(asking.may_call(ALICE, callee) for callee in callees)))
     assert len(backend.asked) == len(callees)
     assert most <= MAX_REQUESTS
+
+
+async def test_every_question_is_told_with_what_came_of_it(backend: Backend, clock: ManualClock) -> None:
+    told: list[str] = []
+
+    class Watch(Observer):
+        def leave_asked(self, result: str, took_s: float) -> None:
+            assert took_s >= 0
+            told.append(result)
+
+    rules = Rules(timeout_s=10, cache_s=10, allow_on_failure=False)
+    asking = HttpAuthoriser(url=backend.url, secret=SECRET, rules=rules, now=clock.now, observer=Watch())
+    answers = {
+        "allowed": YES,
+        "refused": NO,
+        "unusable": http(b"{}", "500 Internal Server Error"),
+        "malformed": b"what is this\r\n\r\n",
+    }
+    for number, answer in enumerate(answers.values()):
+        backend.answer = answer_with(answer)
+        await asking.may_call(ALICE, UserId(f"bob-{number}"))
+    await asking.may_call(ALICE, UserId("bob-0"))  # from the cache
+    assert told == list(answers)
+
+
+async def test_a_question_without_an_answer_is_told_as_a_timeout(backend: Backend, clock: ManualClock) -> None:
+    told: list[str] = []
+
+    class Watch(Observer):
+        def leave_asked(self, result: str, took_s: float) -> None:
+            told.append(result)
+
+    backend.answer = never
+    rules = Rules(timeout_s=0.05, cache_s=10, allow_on_failure=False)
+    asking = HttpAuthoriser(url=backend.url, secret=SECRET, rules=rules, now=clock.now, observer=Watch())
+    assert not await asking.may_call(ALICE, BOB)
+    assert told == ["timeout"]

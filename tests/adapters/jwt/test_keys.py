@@ -16,6 +16,7 @@ from service.adapters.jwt.keys import (
     RemoteKeys,
 )
 from service.adapters.memory.clock import ManualClock
+from service.ports import Observer
 from service.supervisor import Supervisor
 from service.transport.lane import Lane
 from tests.adapters.jwt.tokens import issuer_key, key_set
@@ -269,3 +270,24 @@ async def test_a_key_that_names_neither_algorithm_nor_use_has_the_one_of_its_kin
     issuer.answer = answer_with(http(key_set(*entries)))
     found = [await keys.find(name) for name in ("rsa", "one", "two")]
     assert [key.algorithm_name for key in found if key] == ["RS256", "ES256", "EdDSA"]
+
+
+async def test_every_fetch_is_told_with_what_came_of_it(issuer: Backend, clock: ManualClock) -> None:
+    told: list[str] = []
+
+    class Watch(Observer):
+        def keys_fetched(self, result: str) -> None:
+            told.append(result)
+
+    keys = RemoteKeys(issuer.url, clock.now, Watch())
+    answers = {
+        "ok": http(key_set(ONE)),
+        "unusable": http(b"{}"),
+        "malformed": b"what is this\r\n\r\n",
+        "too_large": http(b" " * (MAX_SET_BYTES + 1)),
+    }
+    for answer in answers.values():
+        issuer.answer = answer_with(answer)
+        await known(keys, "two", "two")
+        clock.advance(MIN_INTERVAL_S)
+    assert told == list(answers)

@@ -15,6 +15,8 @@ from observability.catalogue import (
     EVENT_LOOP_STALLS,
     ICE_OUTCOMES,
     ICE_SELECTED_PAIRS,
+    KEY_FETCHES,
+    LEAVES,
     OBSERVER_FAILURES,
     OLDEST_CALL,
     OUTBOUND_DROPPED,
@@ -243,11 +245,35 @@ REFUSALS = (
     Case(
         "RateLimitSpike",
         "a client that loops",
-        {of(RATE_LIMITED, scope="events"): "0+100x60"},
+        {of(RATE_LIMITED, scope="user"): "0+100x60"},
         "30m",
-        (Firing({**JOB_A, "scope": "events"}, "1k"),),
+        (Firing({**JOB_A, "scope": "user"}, "1k"),),
     ),
-    Case("RateLimitSpike", "somebody redials", {of(RATE_LIMITED, scope="calls"): "0+2x60"}, "30m"),
+    Case("RateLimitSpike", "somebody redials", {of(RATE_LIMITED, scope="call"): "0+2x60"}, "30m"),
+)
+FETCHED = of(KEY_FETCHES, result="ok")
+NO_KEYS = of(KEY_FETCHES, result="timeout")
+LEAVE, NO_LEAVE = of(LEAVES, result="allowed"), of(LEAVES, result="unreachable")
+FROM_ISSUER, FROM_BACKEND = {**NODE_A, "asked": "issuer"}, {**JOB_A, "asked": "backend"}
+ASKED = (
+    Case(
+        "AuthBackendFailing",
+        "no fetch of the keys succeeds",
+        {FETCHED: "3x60", NO_KEYS: "0+2x60"},
+        "30m",
+        (Firing(FROM_ISSUER, "20"),),
+    ),
+    Case("AuthBackendFailing", "one fetch failed, the next did not", {FETCHED: "0+1x60", NO_KEYS: "0+1x60"}, "30m"),
+    Case("AuthBackendFailing", "keys are not fetched at all", {FETCHED: "0x60", NO_KEYS: "0x60"}, "30m"),
+    Case(
+        "AuthBackendFailing",
+        "half of the questions have no answer",
+        {LEAVE: "0+20x60", NO_LEAVE: "0+20x60"},
+        "30m",
+        (Firing(FROM_BACKEND, "50%"),),
+    ),
+    Case("AuthBackendFailing", "a few among many", {LEAVE: "0+100x60", NO_LEAVE: "0+5x60"}, "30m"),
+    Case("AuthBackendFailing", "hardly any question", {LEAVE: "0x60", NO_LEAVE: "0+1x60"}, "30m"),
 )
 DROPPED = of(OUTBOUND_DROPPED, reason="slow_consumer")
 UNFETCHED = of(OUTBOUND_DROPPED, reason="unfetched")
@@ -428,6 +454,7 @@ CASES = (
     *STORM,
     *DROPS,
     *REFUSALS,
+    *ASKED,
     *FAILURES,
     *LEAKS,
     *RESOURCES,

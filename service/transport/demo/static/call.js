@@ -411,7 +411,7 @@ export class Call {
       if (!(error instanceof RequestError)) throw error;
       if (this.#early !== call) return; // another call by now
       otherwise();
-      if (this.phase !== "ended") this.problem = { code: error.code, event };
+      if (this.phase !== "ended") this.problem = { code: error.code, retryAfterMs: error.retryAfterMs, event };
       this.#changed();
     }
   }

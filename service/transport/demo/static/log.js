@@ -54,6 +54,7 @@ function summarise(event, payload) {
 }
 
 function brief(field, value) {
+  if (field === "token") return "…";
   if (Array.isArray(value)) return `[${value.length}]`;
   if (value !== null && typeof value === "object") return "{…}";
   const text = String(value);

@@ -8,6 +8,7 @@ import { EventLog } from "./log.js";
 import { Media } from "./media.js";
 import { Presence } from "./presence.js";
 import { Signalling } from "./signalling.js";
+import { Token } from "./token.js";
 import { Ringer } from "./tone.js";
 import { phaseOf, playSound, render, showProblem } from "./view.js";
 import { clock, libraryWords } from "./words.js";
@@ -18,7 +19,7 @@ const on = (id, event, handler) => element(id).addEventListener(event, handler);
 /** A page without its client library: says so, and can be loaded again. */
 function showWithoutLibrary() {
   const nothing = { phase: "idle", isLive: false, peerName: "", question: null, problem: null, remoteStream: null };
-  const nobody = { status: "out", user: "", problem: "" };
+  const nobody = { status: "out", user: "", problem: "", wantsToken: "" };
   render({ presence: nobody, call: nothing, media: new Media(), libraryProblem: libraryWords(librarySource()) });
   on("join-form", "submit", (event) => event.preventDefault());
   on("banner-action", "click", () => location.reload());
@@ -27,14 +28,15 @@ function showWithoutLibrary() {
 function start(io) {
   const ringer = new Ringer();
   const log = new EventLog(() => renderLog(log));
-  const signalling = new Signalling(io, log);
+  const token = new Token();
+  const signalling = new Signalling(io, log, token);
   const media = new Media();
   const update = () => {
     const model = { presence, call, media, libraryProblem: "" };
     render(model);
     ringer.follow(phaseOf(model));
   };
-  const presence = new Presence(signalling, {
+  const presence = new Presence(signalling, token, {
     changed: () => {
       if (presence.status === "replaced") call.abandon("replaced");
       update();
@@ -43,17 +45,18 @@ function start(io) {
   });
   const call = new Call({ signalling, presence, media, changed: () => update() });
 
-  connectJoining(presence);
+  connectJoining(presence, token);
   connectCalling(call);
   connectControls(call, media, update);
   on("log-clear", "click", () => log.clear());
   on("banner-action", "click", () => presence.enter(presence.user));
   setInterval(() => showTimer(call), 250);
+  setInterval(() => presence.watchToken(), 1000);
   update();
   if (rememberedUser().isKnown) element("join-form").requestSubmit();
 }
 
-function connectJoining(presence) {
+function connectJoining(presence, token) {
   on("join-form", "submit", (event) => {
     event.preventDefault();
     const user = element("user").value.trim();
@@ -63,8 +66,19 @@ function connectJoining(presence) {
     element("callee").value ||= suggestedCallee(user);
     presence.enter(user);
   });
+  on("token-form", "submit", (event) => {
+    event.preventDefault();
+    const text = element("token").value.trim();
+    element("token").value = "";
+    if (text) presence.renew(text);
+  });
+  addEventListener("hashchange", () => {
+    const text = token.takeFromAddress();
+    if (text && presence.user) presence.renew(text);
+  });
   on("leave", "click", () => {
     forget();
+    token.use("");
     element("callee").value = "";
     presence.leave();
   });

@@ -2,11 +2,15 @@
 
 const ACK_TIMEOUT_MS = 8000;
 
+/** What the server says by closing the websocket with these codes. */
+const CLOSE_CODES = { 4001: "the token has run out", 4029: "too many events were sent" };
+
 /** A request that failed. `code` is the server's, or `offline` or `timeout`. */
 export class RequestError extends Error {
-  constructor(code, message) {
+  constructor(code, message, retryAfterMs = 0) {
     super(message);
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -16,14 +20,19 @@ export class Signalling {
   /**
    * @param io the function of the client library
    * @param {import("./log.js").EventLog} log
+   * @param {import("./token.js").Token} token
    */
-  constructor(io, log) {
-    this.#socket = io({ autoConnect: false, reconnectionDelay: 500, reconnectionDelayMax: 4000 });
+  constructor(io, log, token) {
+    const auth = (send) => send(token.credentials);
+    this.#socket = io({ autoConnect: false, reconnectionDelay: 500, reconnectionDelayMax: 4000, auth });
     this.#socket.onAny((event, payload) => log.received(event, payload));
     this.#socket.onAnyOutgoing((event, payload) => log.sent(event, payload));
     this.#socket.on("connect", () => log.note("connected"));
-    this.#socket.on("connect_error", () => log.note("server not reachable"));
-    this.#socket.on("disconnect", (reason) => log.note(`disconnected: ${reason}`));
+    this.#socket.on("connect_error", ({ data }) => log.note(data?.code ? `refused: ${data.code}` : "server not reachable"));
+    this.#socket.on("disconnect", (reason, details) => {
+      const why = CLOSE_CODES[details?.context?.code];
+      log.note(`disconnected: ${reason}${why ? `, ${why}` : ""}`);
+    });
   }
 
   /** Whether the connection stands. */
@@ -61,7 +70,7 @@ export class Signalling {
       const code = this.connected ? "timeout" : "offline";
       throw new RequestError(code, "The server did not answer");
     }
-    if (!ack.ok) throw new RequestError(ack.error.code, ack.error.message);
+    if (!ack.ok) throw new RequestError(ack.error.code, ack.error.message, ack.error.retryAfterMs);
     return ack;
   }
 

@@ -1,7 +1,7 @@
 // The page's elements, set from the state; knows nothing of sockets and connections.
 
 import { addressFor, otherThan } from "./identity.js";
-import { endingWords, lineOf, mediaWords, NOTES, problemWords, STATES } from "./words.js";
+import { endingWords, lineOf, mediaWords, NOTES, problemWords, STATES, tokenWords } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const TONES = 6;
@@ -18,6 +18,7 @@ export function render(model) {
   const phase = phaseOf(model);
   renderState(phase, screen);
   renderBanner(model);
+  renderToken(model.presence);
   renderNames(model);
   renderForms(model);
   if (screen === "call") renderCall(model);
@@ -69,6 +70,11 @@ function renderBanner({ presence, libraryProblem }) {
   setText(element("banner-text"), text);
   setText(element("banner-action"), action);
   element("banner-action").hidden = !action;
+}
+
+function renderToken({ wantsToken }) {
+  element("token-form").hidden = !wantsToken;
+  setText(element("token-text"), wantsToken ? tokenWords(wantsToken) : "");
 }
 
 function bannerOf(presence, libraryProblem) {

@@ -64,6 +64,26 @@ export function endingWords(ending, peer) {
   return { title, text: [text, duration].filter(Boolean).join(" ") };
 }
 
+const TOKEN_WORDS = {
+  unauthenticated: "This server asks for a token. Paste yours.",
+  token_invalid: "The server does not accept this token. Paste another one.",
+  token_expired: "Your token has expired. Paste a fresh one.",
+  token_not_yet_valid: "Your token is not good yet: a clock is wrong. Try again in a while.",
+  authentication_unavailable: "The server cannot check tokens just now. Try the same one again in a while.",
+  unauthorized: "That token belongs to somebody else. Paste one of yours.",
+  ends_soon: "Your token expires within a minute. Paste a fresh one to stay connected.",
+};
+
+/** Why a fresh token is wanted. */
+export function tokenWords(code) {
+  return TOKEN_WORDS[code] ?? `The server did not take the token (${code}). Try again.`;
+}
+
+/** Why joining failed. */
+export function joinWords({ code, message }) {
+  return code === "already_joined" ? "Your token is another user's. Join under the name that it is for." : message;
+}
+
 const PROBLEMS = {
   self_call: () => "You cannot call yourself. Enter the name of somebody else.",
   already_in_call: () => "You are in a call already. End it first.",
@@ -71,6 +91,9 @@ const PROBLEMS = {
   user_not_available: (peer) => `${peer} is in another call. Try again later.`,
   call_not_found: () => "This call is already over.",
   not_joined: () => "The server does not know you any more. Reload the page.",
+  not_allowed: (peer) => `You are not allowed to call ${peer}.`,
+  unauthorized: () => "The server did not let you do that. Reload the page.",
+  rate_limited: (_, seconds) => `That was too often. Try again in ${seconds} ${seconds === 1 ? "second" : "seconds"}.`,
   receiver_not_found: (peer) => `${peer} cannot be reached now.`,
   offline: () => "There is no connection to the server. Wait until it is back, then try again.",
   timeout: () => "The server did not answer in time. Try again.",
@@ -78,8 +101,9 @@ const PROBLEMS = {
 };
 
 /** Why an action failed and what to do. */
-export function problemWords({ code }, peer) {
-  return (PROBLEMS[code] ?? (() => `The server refused this (${code}). Try again.`))(peer);
+export function problemWords({ code, retryAfterMs = 0 }, peer) {
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
+  return (PROBLEMS[code] ?? (() => `The server refused this (${code}). Try again.`))(peer, seconds);
 }
 
 /** Why the page cannot work without its client library, and what helps. */
