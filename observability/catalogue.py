@@ -356,7 +356,7 @@ TRACE_SPANS = _counter(
 )
 OBSERVER_FAILURES = _counter(
     "observer_failures_total",
-    "Observers that raised and were taken out; each is a bug.",
+    "Observers that raised and were taken out, each a bug; of `call_records` also lines that could not be written.",
     observer=(
         "event_metrics",
         "call_ledger",
@@ -364,6 +364,8 @@ OBSERVER_FAILURES = _counter(
         "media_metrics",
         "call_traces",
         "call_log",
+        "recent_calls",
+        "call_records",
         "failure_log",
     ),
 )

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from observability.catalogue import Milestone, Phase
-from observability.record import CallRecord, CallWatcher, Handled, MediaReports, fault_of
+from observability.record import CallRecord, CallWatcher, Handled, MediaReports, ender_of, fault_of
 from service.domain.call import State
 from service.domain.effects import Initiated, Role
 from service.domain.events import (
@@ -71,6 +71,10 @@ class Ledger(Observer):
         """Whether the trace of this call is certain to be exported."""
         record = self._records.get(call_id) if call_id is not None else None
         return record is not None and record.is_kept
+
+    def find(self, call_id: CallId) -> CallRecord | None:
+        """The record of a call that is live, or has ended a moment ago."""
+        return self._records.get(call_id)
 
     def keep_none(self) -> None:
         """The traces of live calls will not be exported after all."""
@@ -222,6 +226,7 @@ class Ledger(Observer):
         if known.ended_in is State.RINGING:
             self._phase(known, Phase.RINGING, known.call.placed_at_s, step.now_s)
         known.fault = fault_of(known, step.event)
+        known.ended_by = ender_of(step.before or step.after, step.event, step.now_s)
         self._live.pop(known.call.id, None)
         self._reach(known, Milestone.ENDED, step.now_s)
         self._watcher.ended(known)

@@ -332,11 +332,7 @@ def test_the_server_ends_a_call_it_cannot_hand_over() -> None:
 
 
 def test_those_who_run_the_service_end_a_call() -> None:
-    assert (
-        Playbook(ringing())
-        >> Terminate()
-        << Ended(to=(ALICE, BOB), call_id=CALL, by=None, reason=Reason.CANCELLED)
-    )
+    assert Playbook(ringing()) >> Terminate() << Ended(to=(ALICE, BOB), call_id=CALL, by=None, reason=Reason.CANCELLED)
     for state in (State.CONNECTING, State.CONNECTED):
         assert (
             Playbook(_in_state(state))
