@@ -8,7 +8,9 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -19,8 +21,8 @@ from observability.logs import moment
 from observability.record import CallRecord, CallWatcher
 from service.domain.quality import CandidatePair, Path
 
-MAX_WAITING = 10_000
-"""Records that may wait to be written, about 6 MB. What comes beyond is lost and counted."""
+MAX_WAITING = 50_000
+"""Records that may wait to be written, at most 25 MB: a stop ends all calls at once. What comes beyond is lost."""
 
 CLOSE_S = 3.0
 """How long the end of the process waits for what is not written yet."""
@@ -117,11 +119,10 @@ class LineWriter:
 
     def close(self) -> None:
         """Write what is waiting, for `CLOSE_S` at the most, and stop."""
-        try:
+        deadline_s = time.monotonic() + CLOSE_S
+        with suppress(queue.Full):  # it stands still, and dies with the process
             self._waiting.put(None, timeout=CLOSE_S)
-        except queue.Full:
-            return  # it stands still, and dies with the process
-        self._thread.join(CLOSE_S)
+        self._thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _run(self) -> None:
         while True:

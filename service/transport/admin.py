@@ -7,6 +7,7 @@ since it needs call control. Whoever knows no token learns nothing, not even wha
 import hmac
 import itertools
 import logging
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -113,7 +114,7 @@ class Admin:
     async def calls(self, request: Request) -> Answer:
         """The live calls of this node."""
         limit = request.args.get("limit", str(_DEFAULT_LISTED))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= admin.MAX_LISTED):
+        if not (re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= admin.MAX_LISTED):
             raise FailedError(admin.BAD_QUERY)
         calls = sorted(await self._directory.live_calls(), key=lambda call: call.placed_at_s)
         return LiveCalls(len(calls), tuple(self._shown(call) for call in calls[: int(limit)]))

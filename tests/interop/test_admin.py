@@ -150,7 +150,8 @@ def test_a_taken_address_fails_the_start_in_one_line() -> None:
         ("POST", "/admin/status", 405, "method_not_allowed"),
         ("GET", "/admin/calls?limit=0", 400, "bad_query"),
         ("GET", "/admin/calls?limit=1001", 400, "bad_query"),
-        ("GET", "/admin/calls?limit=²", 400, "bad_query"),
+        ("GET", "/admin/calls?limit=%C2%B2", 400, "bad_query"),
+        ("GET", "/admin/calls?limit=00001", 400, "bad_query"),
         ("GET", f"/admin/calls/{'0' * 32}?format=xml", 400, "bad_query"),
         ("GET", f"/admin/calls/{'0' * 32}", 404, "call_not_seen"),
         ("GET", "/admin/calls/..%2f..%2fetc", 404, "call_not_seen"),
@@ -160,7 +161,7 @@ def test_a_taken_address_fails_the_start_in_one_line() -> None:
 async def test_what_cannot_be_answered_says_why(
     governed: Governed, method: str, path: str, status: int, code: str
 ) -> None:
-    failed = await ask(governed[1], method, path.replace("²", "%C2%B2"))
+    failed = await ask(governed[1], method, path)
     assert (failed.status, failed.body["code"]) == (status, code)
 
 
@@ -195,6 +196,25 @@ async def test_the_node_and_its_live_calls(governed: Governed) -> None:
         assert 0 <= call["connected_for_s"] <= call["age_s"]
         assert alice.name not in json.dumps(live)
         await alice.ask("call:end", {"callId": call_id})
+
+
+async def test_a_node_that_stops_says_so_until_it_has_stopped(tmp_path: Path) -> None:
+    with (
+        governed_server(tmp_path, SHUTDOWN_TIMEOUT_S="60") as (server, admin),
+        socket.create_connection(("127.0.0.1", server.port)) as held,
+        socket.create_connection(("127.0.0.1", int(admin.url.rpartition(":")[2]))),
+    ):
+        held.sendall(b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+        assert await status_of(server.port, "GET", "/readyz") == 200  # by now the other request has begun, too
+        server.process.send_signal(signal.SIGTERM)
+
+        async def is_told() -> bool:
+            status = (await ask(admin, "GET", "/admin/status")).body
+            return (status["ready"], status["draining"]) == (False, True)
+
+        await eventually(is_told)
+        held.close()
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
 
 
 async def test_the_oldest_calls_are_listed_first(governed: Governed) -> None:
