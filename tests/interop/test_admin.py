@@ -204,7 +204,7 @@ async def test_a_node_that_stops_says_so_until_it_has_stopped(tmp_path: Path) ->
         socket.create_connection(("127.0.0.1", server.port)) as held,
         socket.create_connection(("127.0.0.1", int(admin.url.rpartition(":")[2]))),
     ):
-        held.sendall(b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+        held.sendall(b"GET /readyz HTTP/1.1\r\nHos")
         assert await status_of(server.port, "GET", "/readyz") == 200  # by now the other request has begun, too
         server.process.send_signal(signal.SIGTERM)
 
