@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from observability.catalogue import Milestone, Phase
-from observability.record import CallRecord, CallWatcher, Handled, MediaReports, fault_of
+from observability.record import CallRecord, CallWatcher, Handled, MediaReports, ender_of, fault_of
 from observability.whereabouts import Whereabouts
 from service.domain.call import Call, State
 from service.domain.effects import Initiated, Role
@@ -84,6 +84,10 @@ class Ledger(Observer, RedisWatch):
         """Whether the trace of this call is certain to be exported."""
         record = self._records.get(call_id) if call_id is not None else None
         return record is not None and record.is_kept
+
+    def find(self, call_id: CallId) -> CallRecord | None:
+        """The record of a call that is live, or has ended a moment ago."""
+        return self._records.get(call_id)
 
     def keep_none(self) -> None:
         """The traces of live calls will not be exported after all."""
@@ -343,6 +347,7 @@ class Ledger(Observer, RedisWatch):
         known.is_over = known.ended_here = True
         open_for = {role for role, _, to_s in known.absences if to_s is None}
         known.absences += [(role, from_s, None) for role, from_s in _absences(step.before) if role not in open_for]
+        known.ended_by = ender_of(step.before or step.after, step.event, step.now_s)
         self._reach(known, Milestone.ENDED, step.now_s)
         self._watcher.ended(known)
         self._later(known, step.now_s)

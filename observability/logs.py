@@ -65,18 +65,18 @@ class LogWriter:
 
 def as_json(at: float, line: Line) -> str:
     """One JSON object on one line. `at` is Unix time."""
-    return orjson.dumps({"time": _moment(at), **line}, option=orjson.OPT_APPEND_NEWLINE).decode()
+    return orjson.dumps({"time": moment(at), **line}, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def readable(at: float, line: Line) -> str:
     """A line for people: time, level, message, then the rest as name=value."""
-    head = f"{_moment(at)[11:23]} {line['level']!s:7} {line['message']}"
+    head = f"{moment(at)[11:23]} {line['level']!s:7} {line['message']}"
     rest = "".join(f" {name}={value}" for name, value in line.items() if name not in _NOT_FOR_PEOPLE)
     stack = line.get("exception")
     return f"{head}{rest}\n" + (f"{stack}\n" if stack else "")
 
 
-def _moment(at: float) -> str:
+def moment(at: float) -> str:
     """Unix time as ISO 8601 in UTC, to the millisecond."""
     second = int(at)
     return f"{_second(second)}.{int((at - second) * 1000):03d}Z"

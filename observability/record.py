@@ -6,8 +6,9 @@ from typing import NamedTuple
 from observability.catalogue import Fault, Milestone, Phase, TraceDecision
 from service.domain.call import Call, State
 from service.domain.effects import Reason, Role
-from service.domain.events import Event, HangUp, Lost
+from service.domain.events import Event, GraceOver, HangUp, Lost, PartyEvent, Terminate
 from service.domain.quality import CallStats, CandidatePair, IceOutcome
+from service.domain.words import Word
 
 
 class Handled(NamedTuple):
@@ -87,6 +88,7 @@ class CallRecord:
         "call",
         "counted",
         "decision",
+        "ended_by",
         "ended_here",
         "ended_in",
         "events",
@@ -136,6 +138,7 @@ class CallRecord:
         self.server_s = 0.0
         self.glare = False
         self.ended_in = State.RINGING
+        self.ended_by: Ender | None = None
         self.fault: Fault | None = None
         self.traceparent: str | None = None
         self.setup_told = False
@@ -213,6 +216,26 @@ def ended_badly(call: Call) -> bool:
     return call.reason in (Reason.SERVER_SHUTDOWN, Reason.FAILED)
 
 
+class Ender(Word):
+    """Who or what brought a call to its end: by doing something, or by staying away."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+    SERVER = "server"
+    OPERATOR = "operator"
+
+
+def ender_of(before: Call, event: Event | None, now_s: float) -> Ender:
+    """Who ended a call: the party that did or that was lost, the operator, or the server's deadline or stop."""
+    if isinstance(event, Terminate):
+        return Ender.OPERATOR
+    role = before.role_of(event.by) if isinstance(event, PartyEvent) else None
+    if isinstance(event, GraceOver):
+        until_s = before.caller.away_until_s
+        role = Role.CALLER if until_s is not None and until_s <= now_s else Role.CALLEE
+    return Ender.SERVER if role is None else Ender(role.value)
+
+
 _BY_CHOICE = frozenset({Reason.CANCELLED, Reason.REJECTED, Reason.BUSY, Reason.NO_ANSWER})
 
 
@@ -221,11 +244,14 @@ def fault_of(known: CallRecord, event: Event | None) -> Fault:
 
     A user's choice is the user's, also to leave without hanging up (a goodbye). A lost transport and media that
     never came about are the network's. An answered call that was given up before its offer was ever answered is
-    the client's, since nothing else was missing. What the server ends is the server's.
+    the client's, since nothing else was missing. What the server ends is the server's; what those who run it end is
+    nobody's.
     """
     reason = known.call.reason
     if reason is Reason.SERVER_SHUTDOWN:
         return Fault.SERVER
+    if isinstance(event, Terminate):
+        return Fault.NONE
     if reason in _BY_CHOICE or (isinstance(event, Lost) and event.goodbye):
         return Fault.USER
     if reason in (Reason.CONNECTION_LOST, Reason.FAILED):

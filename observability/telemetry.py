@@ -13,8 +13,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from observability import callrecords
 from observability import catalogue as c
+from observability.callrecords import CallRecords, LineWriter
 from observability.cluster_metrics import ClusterMetrics
+from observability.explanation import explain
 from observability.exposition import Exposition
 from observability.fanout import Fanout
 from observability.instruments import Instruments
@@ -22,11 +25,15 @@ from observability.ledger import Ledger
 from observability.logs import CallLog, FailureLog, LogWriter, configure_logging
 from observability.metric import Metric
 from observability.metrics import BackendMetrics, CallMetrics, EventMetrics, MediaMetrics
+from observability.recent import RecentCalls
 from observability.record import CallWatcher
 from observability.runtime import GcWatch, LoopWatch
 from observability.traces import Pipeline, Tracer
 from service import __version__
+from service.domain.call import State
+from service.domain.ids import CallId
 from service.ports import Clock, Observer, RedisWatch
+from service.protocol.admin import Explanation
 
 TRACES_PATH = "/v1/traces"
 NO_METRICS_PORT = 0
@@ -45,6 +52,9 @@ class TelemetryOptions(NamedTuple):
     log_level: str
     log_stream: TextIO = sys.stderr
     shared: bool = False
+    call_records: str = callrecords.OFF
+    keeps_ended: bool = False
+    """Whether calls that have ended can still be explained for a while."""
 
 
 class Telemetry:
@@ -65,6 +75,13 @@ class Telemetry:
         self._exposition = _expose(options, self.registry)
         exporter = exporter or _exporter(options.otlp_endpoint)
         self._pipeline = Pipeline(exporter, self.instruments) if exporter is not None else None
+        self.node: str | None = None
+        """What this node is called among others."""
+        self._clock = clock
+        self._recent = RecentCalls()
+        self._call_records: LineWriter | None = None
+        if options.call_records != callrecords.OFF:
+            self._call_records = LineWriter(options.call_records, self._on_lost_records)
         watchers = self._call_watchers(options, clock).front
         self.ledger = Ledger(watchers, clock, time.time_ns, shared=options.shared)
         self.fanout = Fanout(Observer, self._observers(clock), self._on_failure)
@@ -98,6 +115,18 @@ class Telemetry:
         self._look_up(c.EVENTS_IN_PROGRESS, events_in_progress)
         self._look_up(c.OUTBOUND_BUFFER, outbound_buffer_bytes)
 
+    def explain(self, call_id: CallId) -> Explanation | None:
+        """What this node saw of a call that is live or has ended lately; None if nothing."""
+        record = self.ledger.find(call_id)
+        is_live = record is not None and record.call.state is not State.ENDED
+        record = record or self._recent.find(call_id)
+        return None if record is None else explain(record, self.node, self._clock.now(), is_live=is_live)
+
+    def flush_call_records(self) -> None:
+        """Wait until the records of ended calls are written."""
+        if self._call_records is not None:
+            self._call_records.flush()
+
     def flush_log(self) -> None:
         """Write now what would be written a moment later."""
         self._log.flush()
@@ -110,6 +139,8 @@ class Telemetry:
     def close(self) -> None:
         """Settle what is open, send what is queued, stop serving. Takes a few seconds at the most."""
         self.ledger.close()
+        if self._call_records is not None:
+            self._call_records.close()
         self._loop_watch.close()
         self._gc_watch.close()
         if self._pipeline is not None:
@@ -130,6 +161,10 @@ class Telemetry:
             )
         watchers["call_metrics"] = CallMetrics(self.instruments)
         watchers["media_metrics"] = MediaMetrics(self.instruments)
+        if options.keeps_ended:
+            watchers["recent_calls"] = self._recent
+        if self._call_records is not None:
+            watchers["call_records"] = CallRecords(self._call_records.write, lambda: self.node)
         if self._log.writes("info"):
             watchers["call_log"] = CallLog(self._log.write)
         return Fanout(CallWatcher, watchers, self._on_failure)
@@ -153,6 +188,9 @@ class Telemetry:
         if name == "call_traces":
             self.ledger.keep_none()  # nothing is exported any more, so no exemplar may point to it
         self.instruments.counter(c.OBSERVER_FAILURES, name).value += 1
+
+    def _on_lost_records(self, count: int) -> None:
+        self.instruments.counter(c.OBSERVER_FAILURES, "call_records").value += count
 
 
 def _metrics(*, shared: bool) -> tuple[Metric, ...]:

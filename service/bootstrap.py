@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ from service.domain.ids import CallId, SessionId, UserId
 from service.loading import ConfigError
 from service.ports import Authenticator, Authoriser, Clock, Directory, Identity, Observer, RedisWatch, Router, Timers
 from service.supervisor import Supervisor
+from service.transport.admin import ADMIN_IDLE_S, Admin, serve_admin
 from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
 from service.transport.engine.connection import EngineOptions
@@ -123,7 +125,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     adapters.directory.attach(presence.changed)
     cluster = adapters.cluster
     health = Health() if cluster is None else ClusterHealth(cluster)
-    transport = create_app(gateway, control, supervisor, health, _transport_options(settings))
+    transport = create_app(gateway, supervisor, health, _transport_options(settings))
     return Node(transport, adapters.directory, presence, control, gateway, health, supervisor, cluster)
 
 
@@ -266,12 +268,13 @@ async def run(settings: Settings) -> None:
     """Serve with these settings until told to stop.
 
     Raises:
-        AddressError: the address, or the one for metrics, cannot be listened on.
+        AddressError: the address, or the one for metrics or the admin API, cannot be listened on.
         CertificateError: the certificate cannot be used.
         ConfigError: the URL of Redis cannot be used.
     """
     tls = _tls(settings)
     listener = listen(settings.host, settings.port, settings.ping_interval_s + settings.ping_timeout_s)
+    admin_listener = _listen_for_admin(settings)
     clock = LoopClock(asyncio.get_running_loop())
     telemetry = Telemetry(_telemetry_options(settings), clock)
     node = compose(settings, clock, telemetry.observer, telemetry.redis_watch)
@@ -283,6 +286,9 @@ async def run(settings: Settings) -> None:
         events_in_progress=lambda: node.gateway.events_in_progress,
         outbound_buffer_bytes=node.transport.engine.most_waiting_bytes,
     )
+    admin = None
+    if admin_listener is not None:
+        admin = await serve_admin(_admin(node, telemetry, settings, clock), admin_listener)
     _announce(settings)
     if node.cluster is not None:
         node.cluster.start()
@@ -298,10 +304,34 @@ async def run(settings: Settings) -> None:
         end_calls=_end_calls(node, settings),
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )
+    if admin is not None:
+        admin.close()
     if node.cluster is not None:
         await node.cluster.stop()
     await node.supervisor.close()
     telemetry.close()
+
+
+def _listen_for_admin(settings: Settings) -> socket.socket | None:
+    if not settings.has_admin:
+        return None
+    return listen(settings.admin_host, settings.admin_port, ADMIN_IDLE_S, "ADMIN_PORT and ADMIN_HOST")
+
+
+def _admin(node: Node, telemetry: Telemetry, settings: Settings, clock: Clock) -> Admin:
+    cluster = node.cluster
+    telemetry.node = None if cluster is None else cluster.membership.node
+    return Admin(
+        token=settings.admin_token,
+        node=telemetry.node,
+        control=node.control,
+        directory=node.directory,
+        gateway=node.gateway,
+        health=node.health,
+        clock=clock,
+        can_reach_others=None if cluster is None else lambda: cluster.is_ready,
+        explain=telemetry.explain,
+    )
 
 
 def _end_calls(node: Node, settings: Settings) -> Callable[[], Awaitable[None]]:
@@ -341,7 +371,6 @@ def _transport_options(settings: Settings) -> TransportOptions:
         trusted_proxies=settings.trusted_proxies,
         join_timeout_s=settings.join_timeout_s,
         demo_page=settings.demo_page,
-        admin_token=settings.admin_token,
     )
 
 
@@ -353,6 +382,8 @@ def _telemetry_options(settings: Settings) -> TelemetryOptions:
         otlp_endpoint=settings.otel_exporter_otlp_endpoint or None,
         log_level=settings.log_level,
         shared=bool(settings.redis_url),
+        call_records=settings.call_records,
+        keeps_ended=settings.has_admin,
     )
 
 
@@ -362,6 +393,8 @@ def _announce(settings: Settings) -> None:
     lines = [f"Signalling on  {site}/socket.io/"]
     if settings.metrics_port:
         lines.append(f"Metrics on     http://{settings.metrics_host}:{settings.metrics_port}/metrics")
+    if settings.has_admin:
+        lines.append(f"Admin API on   http://{settings.admin_host}:{settings.admin_port}/admin/status")
     if settings.demo_page:
         lines.append(f"Demo page:     {site}/  (open it in two tabs)")
     lines += [f"Warning:       {warning}" for warning in warnings(settings)]

@@ -113,9 +113,18 @@ class Settings(BaseSettings):
     )
     admin_token: str = _setting(
         "",
-        "The token of the admin API, at least 32 characters: `DELETE /admin/users/<user>/connections` with "
-        "`Authorization: Bearer <token>` closes a user's connections. Empty: there is no admin API.",
+        "The token of the admin API, at least 32 bytes, sent as `Authorization: Bearer <token>`. Whoever has it can "
+        "end any call and send any user away. Empty: there is no admin API.",
         "a-long-random-text-of-at-least-32-characters",
+        secret=True,
+    )
+    admin_host: str = _setting(
+        "127.0.0.1",
+        "The address that the admin API is served on, in plain http. Keep it off the public network.",
+        "10.0.0.7",
+    )
+    admin_port: int = _setting(
+        9465, "The port of the admin API. 0 switches it off.", "9465", unit=Unit.PORT, ge=0, le=65535
     )
     authorize_url: str = _setting(
         "",
@@ -379,6 +388,11 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
     )
+    call_records: str = _setting(
+        "off",
+        "Where one JSON line for each ended call goes: `off`, `stdout`, or the path of a file to append to.",
+        "/var/log/signalling/calls.jsonl",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "The least severe log lines to write: `debug`, `info`, `warning` or `error`.", "info"
     )
@@ -394,6 +408,13 @@ class Settings(BaseSettings):
         for origin in value.split(","):
             check_origin(origin.strip())
         return value
+
+    @field_validator("call_records")
+    @classmethod
+    def _records(cls, value: str) -> str:
+        if value in ("off", "stdout") or Path(value).is_absolute():
+            return value
+        raise ValueError("must be off, stdout or a path from the root")
 
     @field_validator("redis_url")
     @classmethod
@@ -450,6 +471,11 @@ class Settings(BaseSettings):
     def client_urls(self) -> tuple[str, ...]:
         """The origins of `CLIENT_URL`, each as a browser sends it."""
         return tuple(origin.strip().rstrip("/") for origin in self.client_url.split(","))
+
+    @property
+    def has_admin(self) -> bool:
+        """Whether there is an admin API."""
+        return bool(self.admin_token and self.admin_port)
 
     @property
     def can_authenticate(self) -> bool:

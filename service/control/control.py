@@ -21,7 +21,7 @@ from service.control.session import Session
 from service.domain.budget import UNLIMITED, Buckets, Rate, Scope
 from service.domain.call import Call, IllegalEventError, Policy, Step, due, step
 from service.domain.effects import Effect, IceReport, Joined, Relayed, Snapshot
-from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown
+from service.domain.events import Accept, Event, Lost, Reject, Returned, Shutdown, Terminate
 from service.domain.ice import IceGrant
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.missed import NOTHING, Missed
@@ -174,11 +174,29 @@ class CallControl:
         await self._directory.vacate(user, session.id)
 
     async def evict(self, user: UserId) -> int:
-        """Close the sockets of a user, wherever they are. Returns how many there were."""
+        """Close the sockets of a user, wherever they are. Returns how many there were.
+
+        Raises:
+            OutOfReachError: the directory cannot be asked now.
+        """
         sessions = (await self._directory.presence(user)).sessions
         for session in sessions:
             await self._router.dismiss(session)
         return len(sessions)
+
+    async def end(self, call_id: CallId) -> bool:
+        """End a live call for those who run the service, whichever nodes its parties are at, and tell them.
+
+        False if there is no live call of this id.
+
+        Raises:
+            OutOfReachError: the directory cannot be asked now.
+        """
+        try:
+            await self._advance(partial(self._directory.load, call_id), Terminate())
+        except CallNotFoundError:
+            return False
+        return True
 
     async def settle(self) -> None:
         """The directory can be asked again: do what the loss of sockets meant to calls in the meantime."""

@@ -54,6 +54,7 @@ from service.domain.events import (
     Reject,
     Returned,
     Shutdown,
+    Terminate,
 )
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.words import Word
@@ -276,7 +277,7 @@ def _hang_up(at: _Occasion) -> Step:
     return _ended(at, Reason.FAILED if failed else at.row.reason, at.call.party(_party_role(at)).user)
 
 
-def _shut_down(at: _Occasion) -> Step:
+def _by_nobody(at: _Occasion) -> Step:
     return _ended(at, at.row.reason, None)
 
 
@@ -456,7 +457,12 @@ TRANSITIONS: tuple[Transition, ...] = (
         Transition(state, GraceOver, None, _ENDED, _grace_over, Reason.CONNECTION_LOST, grace_is_over)
         for state in _LIVE
     ),
-    *(Transition(state, Shutdown, None, _ENDED, _shut_down, Reason.SERVER_SHUTDOWN) for state in _LIVE),
+    *(Transition(state, Shutdown, None, _ENDED, _by_nobody, Reason.SERVER_SHUTDOWN) for state in _LIVE),
+    Transition(State.RINGING, Terminate, None, _ENDED, _by_nobody, Reason.CANCELLED),
+    *(
+        Transition(state, Terminate, None, _ENDED, _by_nobody, Reason.HANGUP)
+        for state in (State.CONNECTING, State.CONNECTED)
+    ),
 )
 
 _Key = tuple[State, type[Event], Role | None]

@@ -106,3 +106,7 @@ class GraceOver(Event, frozen=True):
 
 class Shutdown(Event, frozen=True):
     """The server ends and cannot hand the call over."""
+
+
+class Terminate(Event, frozen=True):
+    """Those who run the service end the call."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from observability.reference import metrics_reference
+from observability.reference import call_records_reference, metrics_reference
 from service.export.asyncapi import asyncapi_document
 from service.export.configuration import configuration_reference, env_example
+from service.export.openapi import admin_openapi_document
 from service.export.protocol_reference import protocol_reference
 from service.export.state_machine import state_machine_reference
 from service.export.typescript import typescript_events
@@ -18,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS: dict[str, Callable[[], str]] = {
     ".env.example": env_example,
     "clients/typescript/events.d.ts": typescript_events,
+    "docs/admin-openapi.json": admin_openapi_document,
     "docs/asyncapi.json": asyncapi_document,
+    "docs/call-records.md": call_records_reference,
     "docs/configuration.md": configuration_reference,
     "docs/metrics.md": metrics_reference,
     "docs/protocol.md": protocol_reference,

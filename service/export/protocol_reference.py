@@ -29,7 +29,7 @@ from service.protocol.client import CLIENT_MESSAGES, ClientMessage
 from service.protocol.codec import MAX_ECHOED_NAME_CHARS
 from service.protocol.framing import RESERVED_EVENTS
 from service.protocol.server import SERVER_MESSAGES, Error, ServerMessage
-from service.protocol.translate import REASON_TEXTS
+from service.protocol.translate import BY_THE_SERVICE, REASON_TEXTS
 
 ERROR_CODES = "Error codes"
 END_CODES = "End codes"
@@ -40,9 +40,11 @@ RESERVED = "Reserved names"
 FROM_CLIENT = "Events that a client sends"
 FROM_SERVER = "Events that a client receives"
 
+_OR_THE_SERVICE = f"With `by` null and the text `{BY_THE_SERVICE}`: those who run the service ended it."
+
 END_MEANINGS: dict[Reason, str] = {
-    Reason.HANGUP: "A party ended the answered call.",
-    Reason.CANCELLED: "The caller gave up before the answer.",
+    Reason.HANGUP: f"A party ended the answered call. {_OR_THE_SERVICE}",
+    Reason.CANCELLED: f"The caller gave up before the answer. {_OR_THE_SERVICE}",
     Reason.REJECTED: "The callee declined.",
     Reason.BUSY: "The callee declined because the device is engaged in something else.",
     Reason.NO_ANSWER: "Nobody answered in time.",

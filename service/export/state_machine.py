@@ -25,7 +25,10 @@ of all rows has it.
 """
 
 
-_UNNAMED = "Events without a name on the wire come from the server itself: from a connection, a deadline or a stop."
+_UNNAMED = (
+    "Events without a name on the wire come from the server itself: from a connection, a deadline, a stop or the "
+    "admin API."
+)
 
 _CODES = """\
 The code is what clients get unless the event itself says otherwise. Codes that no row names come with an event or

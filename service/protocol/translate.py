@@ -28,6 +28,10 @@ REASON_TEXTS: dict[Reason, str] = {
 """The reasons that carry a text: all but what a party chose by hand (contract, section 3)."""
 
 
+BY_THE_SERVICE = "Ended by the service"
+"""The text of an end that is a party's choice by its code and was none: those who run the service ended the call."""
+
+
 def _reason_text(reason: Reason) -> str | UnsetType:
     return REASON_TEXTS.get(reason, UNSET)
 
@@ -90,9 +94,10 @@ def _rejected(effect: effects.Rejected) -> ServerMessage:
 
 
 def _ended(effect: effects.Ended) -> ServerMessage:
-    return server.CallEnded(
-        call_id=effect.call_id, by=effect.by, code=effect.reason, reason=_reason_text(effect.reason)
-    )
+    text = _reason_text(effect.reason)
+    if text is UNSET and effect.by is None:
+        text = BY_THE_SERVICE
+    return server.CallEnded(call_id=effect.call_id, by=effect.by, code=effect.reason, reason=text)
 
 
 def _offer(effect: effects.RelayOffer) -> ServerMessage:

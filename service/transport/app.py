@@ -9,9 +9,7 @@ from sanic import Request, Sanic
 from sanic.handlers import ErrorHandler
 from sanic.response import HTTPResponse, json
 
-from service.control.control import CallControl
 from service.supervisor import Supervisor
-from service.transport.admin import add_admin
 from service.transport.admission import Admission, AdmissionLimits
 from service.transport.demo import add_demo_page
 from service.transport.engine.connection import EngineOptions
@@ -35,7 +33,6 @@ class TransportOptions(NamedTuple):
     trusted_proxies: int
     join_timeout_s: float
     demo_page: bool
-    admin_token: str
 
 
 IDLE_TIMEOUT_S = 15
@@ -74,9 +71,7 @@ class Health:
         self.draining = False
 
 
-def create_app(
-    gateway: Gateway, control: CallControl, supervisor: Supervisor, health: Health, options: TransportOptions
-) -> Transport:
+def create_app(gateway: Gateway, supervisor: Supervisor, health: Health, options: TransportOptions) -> Transport:
     """The application, complete but not listening. Every call makes a new one."""
     app = bare_app(options.engine)
     engine = EngineServer(options.engine)
@@ -84,8 +79,6 @@ def create_app(
     routes = EngineRoutes(engine, Origins(options.client_urls), Admission(options.admission), options.trusted_proxies)
     routes.add_to(app, "/socket.io/")
     _add_health(app, health)
-    if options.admin_token:
-        add_admin(app, options.admin_token, control.evict)
     if options.demo_page:
         add_demo_page(app)
     return Transport(app, engine, routes)

@@ -106,6 +106,10 @@ class Gateway:
         """The number of connected clients."""
         return len(self._clients)
 
+    def __contains__(self, session: object) -> bool:
+        """Whether a client is connected here."""
+        return session in self._clients
+
     # --- what the engine calls ----------------------------------------------------------------------------
 
     async def admit(self, credentials: object) -> Identity:

@@ -25,7 +25,7 @@ BACKLOG = 1024
 """Connections that may wait to be accepted: a reconnect storm comes in one second."""
 
 
-def listen(host: str, port: int, unacknowledged_s: float) -> socket.socket:
+def listen(host: str, port: int, unacknowledged_s: float, set_with: str = "PORT and HOST") -> socket.socket:
     """Take the address.
 
     Connections inherit what is set here: no delay for small packets, an end of those whose client has not
@@ -38,7 +38,7 @@ def listen(host: str, port: int, unacknowledged_s: float) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise AddressError(host, port, error, "PORT and HOST") from None
+        raise AddressError(host, port, error, set_with) from None
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux

@@ -426,6 +426,22 @@ async def test_a_shutdown_ends_every_call_and_tells_the_parties() -> None:
     assert list(await rig.directory.live_calls()) == []
 
 
+async def test_those_who_run_the_service_end_a_call() -> None:
+    rig = Rig()
+    (alice, bob), (carol, dave) = await both(rig), (await rig.join("carol"), await rig.join("dave"))
+    answered, ringing = await rig.answered_call(alice, bob), await rig.call(carol, "dave")
+    rig.heard.clear()
+    assert await rig.control.end(answered)
+    assert await rig.control.end(ringing)
+    for session, reason in ((alice, Reason.HANGUP), (bob, Reason.HANGUP), (carol, Reason.CANCELLED)):
+        (ended,) = rig.take(session)
+        assert isinstance(ended, Ended)
+        assert (ended.reason, ended.by) == (reason, None)
+    assert len(rig.take(dave)) == 1
+    assert not await rig.control.end(answered)
+    assert list(await rig.directory.live_calls()) == []
+
+
 # --- conflicts ---------------------------------------------------------------------------------------------
 
 

@@ -131,6 +131,12 @@ def test_targets_and_peers_are_services() -> None:
     assert hosts <= {*SERVICES, "localhost"}
 
 
+def test_the_admin_api_stays_in_its_container() -> None:
+    assert "ADMIN_TOKEN: ${ADMIN_TOKEN:-}" in service("service")
+    assert "ADMIN_HOST" not in COMPOSE
+    assert not re.search(rf"{Settings.model_fields['admin_port'].default}:", COMPOSE)
+
+
 def test_coturn_accepts_the_passwords_that_the_service_makes() -> None:
     made_with = re.search(r"TURN_SECRET: (\S+)", service("service"))
     accepted = re.search(r"--static-auth-secret=(\S+)", service("coturn"))

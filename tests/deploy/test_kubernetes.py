@@ -24,7 +24,7 @@ SETTINGS = dict(
     for line in (DEPLOY / "kubernetes" / "settings.env").read_text("utf-8").splitlines()
     if not line.startswith("#")
 )
-SECRETS = {"REDIS_URL", "AUTH_JWT_SECRETS", "AUTHORIZE_SECRET", "TURN_SECRET"}
+SECRETS = {"REDIS_URL", "AUTH_JWT_SECRETS", "AUTHORIZE_SECRET", "TURN_SECRET", "ADMIN_TOKEN"}
 WORKLOADS = ("signalling", "haproxy")
 
 each_workload = pytest.mark.parametrize("name", WORKLOADS)
@@ -105,6 +105,8 @@ def test_every_port_that_is_named_is_there() -> None:
 def test_the_ports_are_those_of_the_programs() -> None:
     defaults = Settings.model_construct()
     assert ports("signalling") == {"clients": defaults.port, "metrics": defaults.metrics_port}
+    assert defaults.admin_host == "127.0.0.1"  # for `kubectl port-forward` alone: no port, and not set elsewhere
+    assert "ADMIN_HOST" not in SETTINGS
     config = (DEPLOY / "haproxy" / "haproxy.cfg").read_text("utf-8")
     listened = {name: int(port) for name, port in re.findall(r"\$\{FRONT_(LISTEN|METRICS)-:(\d+)\}", config)}
     assert ports("haproxy") == {"clients": listened["LISTEN"], "metrics": listened["METRICS"]}

@@ -12,7 +12,9 @@ _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _NOT_ANCHOR = re.compile(r"[^\w\- ]")
-GENERATED = frozenset({"docs/metrics.md", "docs/protocol.md", "docs/state-machine.md", "docs/configuration.md"})
+GENERATED = frozenset(
+    {f"docs/{name}.md" for name in ("metrics", "call-records", "protocol", "state-machine", "configuration")}
+)
 
 
 class Fence(NamedTuple):

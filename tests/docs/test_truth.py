@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from grafana.slo import SLOS
+from observability.calldetail import CallDetail
 from observability.catalogue import METRICS
 from service.config import Settings
 from service.domain.effects import Reason
 from service.errors import ALL_ERRORS
+from service.protocol.admin import FAILURES, Explanation, LiveCall, NodeStatus
 from service.protocol.client import CLIENT_MESSAGES
 from service.protocol.server import SERVER_MESSAGES
 from tests.docs.support import Document, documents, hand_written
@@ -40,9 +42,11 @@ OTHER_NAMES = frozenset(
 OBSERVED = frozenset(
     {name for metric in METRICS for name in (metric.name, *metric.labels, *itertools.chain(*metric.labels.values()))}
     | {objective.name for objective in SLOS}
+    | {failure.code for failure in FAILURES}
+    | {name for kind in (CallDetail, LiveCall, NodeStatus, Explanation) for name in kind.__struct_fields__}
     | {"trace_id", "span_id", "ended_in", "lasted_s", "error_type", "trace_ratio"}
 )
-"""Names of the telemetry: metrics, labels and their values, objectives, fields of log lines."""
+"""Names of the telemetry and the admin API: metrics, labels and their values, objectives, fields, codes."""
 
 UNKNOWN_EVENT = "call:dance"
 """The documents' example of an event that does not exist."""

@@ -45,6 +45,7 @@ from service.domain.events import (
     Reject,
     Returned,
     Shutdown,
+    Terminate,
 )
 from service.domain.ids import SessionId, UserId
 from service.domain.quality import CallStats
@@ -330,6 +331,16 @@ def test_the_server_ends_a_call_it_cannot_hand_over() -> None:
     )
 
 
+def test_those_who_run_the_service_end_a_call() -> None:
+    assert Playbook(ringing()) >> Terminate() << Ended(to=(ALICE, BOB), call_id=CALL, by=None, reason=Reason.CANCELLED)
+    for state in (State.CONNECTING, State.CONNECTED):
+        assert (
+            Playbook(_in_state(state))
+            >> Terminate()
+            << Ended(to=(ALICE, BOB), call_id=CALL, by=None, reason=Reason.HANGUP)
+        )
+
+
 def test_what_is_due() -> None:
     call = ringing(grace_s=GRACE_S)
     assert due(call, STARTED_S + RING_S - 0.001) is None
@@ -376,7 +387,7 @@ def _events_of(session: SessionId, user: UserId) -> tuple[PartyEvent, ...]:
 
 
 PARTY_EVENTS = _events_of(ALICE, ALICE_ID) + _events_of(BOB, BOB_ID)
-SERVER_EVENTS: tuple[Event, ...] = (NoAnswer(), GraceOver(), Shutdown())
+SERVER_EVENTS: tuple[Event, ...] = (NoAnswer(), GraceOver(), Shutdown(), Terminate())
 EVERY_PAIR = [*itertools.product(State, PARTY_EVENTS + SERVER_EVENTS)]
 RELAYS = (Offer, Answer, Candidate)
 BY_ANY_PARTY: dict[State, dict[type[Event], State]] = {
@@ -393,7 +404,7 @@ BY_CALLEE_OF_RINGING = {Accept: State.CONNECTING, Reject: State.ENDED}
 
 
 def _expected(state: State, event: Event) -> State | None:
-    if isinstance(event, Shutdown):
+    if isinstance(event, Shutdown | Terminate):
         return None if state is State.ENDED else State.ENDED
     if isinstance(event, NoAnswer):
         return State.ENDED if state is State.RINGING else None

@@ -94,12 +94,23 @@ class ObservedNode:
         self.clock = ManualClock(start_s=5000.0)
         self.stream = io.StringIO()
         self.exporter = KeptSpans()
-        options = TelemetryOptions("127.0.0.1", NO_METRICS_PORT, ratio, None, "info", self.stream, shared)
         self._root = logging.getLogger()
         self._handlers, self._level = list(self._root.handlers), self._root.level
-        self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
-        chosen = {"limit_events": "0", "limit_call_initiate": "0", "reconnect_grace_s": reconnect_grace_s, **settings}
+        chosen: dict[str, Any] = {"limit_events": "0", "limit_call_initiate": "0", **settings}
+        chosen["reconnect_grace_s"] = reconnect_grace_s
         service_settings = Settings(_env_file=None, **chosen)  # type: ignore[call-arg] # pydantic-settings takes it
+        options = TelemetryOptions(
+            "127.0.0.1",
+            NO_METRICS_PORT,
+            ratio,
+            None,
+            "info",
+            call_records=service_settings.call_records,
+            keeps_ended=service_settings.has_admin,
+            log_stream=self.stream,
+            shared=shared,
+        )
+        self.telemetry = Telemetry(options, self.clock, self.exporter if traces else None)
         self.service: Node = compose(service_settings, self.clock, self.telemetry.observer)
         self._count = 0
 

@@ -73,6 +73,11 @@ ON_THE_WIRE: list[tuple[Effect, str, dict[str, object]]] = [
         {"callId": "c1", "by": "bob", "reason": "User disconnected", "code": "connection_lost"},
     ),
     (
+        effects.Ended(TO, CALL, None, Reason.HANGUP),
+        "call:ended",
+        {"callId": "c1", "by": None, "reason": "Ended by the service", "code": "hangup"},
+    ),
+    (
         effects.Ended(TO, CALL, None, Reason.SERVER_SHUTDOWN),
         "call:ended",
         {"callId": "c1", "by": None, "reason": "Server shutting down", "code": "server_shutdown"},

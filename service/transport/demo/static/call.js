@@ -218,7 +218,9 @@ export class Call {
 
   #onOver({ callId, by, code }) {
     if (this.#waiting?.callId === callId) this.#waiting = null;
-    if (this.id === callId && this.isLive) this.#finish(code ?? "hangup", by === this.#presence.user);
+    if (this.id !== callId || !this.isLive) return;
+    const byTheService = by === null && code !== "server_shutdown";
+    this.#finish(byTheService ? "by_the_service" : (code ?? "hangup"), by === this.#presence.user);
   }
 
   #onRelay(from, task, isOffer = false) {

@@ -54,6 +54,7 @@ const ENDINGS = {
   replaced: () => ["The call moved", "You have joined in another tab or on another device; the call goes on there."],
   server_shutdown: () => ["The server stopped", "Try again when it is back."],
   failed: () => ["No connection for sound and picture", FAILED],
+  by_the_service: () => ["The service ended the call", ""],
 };
 
 /** Title and text for how a call ended. */
