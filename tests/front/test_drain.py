@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import pytest
+import socketio
 
 from tests.front.moving import MovingClient
-from tests.front.support import LEFT, RIGHT, Front, connections, node, running_front, until
+from tests.front.support import LEFT, RIGHT, Front, connections, node, running_front, running_site, until
 from tests.support.redis import RedisServer, eventually, running_redis
 from tests.support.server import Server, free_port
 
@@ -126,3 +128,22 @@ async def talking(front: Front) -> AsyncIterator[list[MovingClient]]:
             await talk.check()
             await talk.end()
         await asyncio.gather(*(client.leave() for client in clients))
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+async def test_python_clients_come_back_on_the_other_node_by_themselves(tmp_path: Path, transports: list[str]) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    with running_site(tmp_path) as site:
+        client = socketio.AsyncClient(reconnection_delay=0.1)
+        for event in ("connect", "server:draining", "disconnect"):
+            client.on(event, lambda *_, event=event: heard.put_nowait(event))
+        await client.connect(site.front.url, transports=transports)
+        try:
+            stopped, other = (site.left, site.right) if connections(site.left) else (site.right, site.left)
+            stopped.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                assert [await heard.get() for _ in range(4)] == ["connect", "server:draining", "disconnect", "connect"]
+            assert connections(other) == 1
+            assert await asyncio.to_thread(stopped.process.wait, 20) == 0
+        finally:
+            await client.disconnect()
