@@ -11,7 +11,7 @@ import pytest
 import socketio
 
 from tests.front.moving import MovingClient
-from tests.front.support import LEFT, RIGHT, Front, connections, node, running_front, running_site, until
+from tests.front.support import LEFT, PATIENCE_S, RIGHT, Front, connections, node, running_front, running_site, until
 from tests.support.redis import RedisServer, eventually, running_redis
 from tests.support.server import Server, free_port
 
@@ -77,7 +77,7 @@ async def drained(server: Server, clients: list[MovingClient]) -> None:
     here = connections(server)
     before = sum(client.told["server:draining"] for client in clients), sum(len(each.resumed) for each in clients)
     server.process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(server.process.wait, 20) == 0
+    assert await asyncio.to_thread(server.process.wait, PATIENCE_S) == 0
     assert here >= CALLS / 2
 
     def moved() -> bool:
@@ -134,16 +134,15 @@ async def talking(front: Front) -> AsyncIterator[list[MovingClient]]:
 async def test_python_clients_come_back_on_the_other_node_by_themselves(tmp_path: Path, transports: list[str]) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     with running_site(tmp_path) as site:
-        client = socketio.AsyncClient(reconnection_delay=0.1)
-        for event in ("connect", "server:draining", "disconnect"):
-            client.on(event, lambda *_, event=event: heard.put_nowait(event))
-        await client.connect(site.front.url, transports=transports)
-        try:
+        async with aiohttp.ClientSession() as http:
+            client = socketio.AsyncClient(reconnection_delay=0.1, http_session=http)
+            for event in ("connect", "server:draining", "disconnect"):
+                client.on(event, lambda *_, event=event: heard.put_nowait(event))
+            await client.connect(site.front.url, transports=transports)
             stopped, other = (site.left, site.right) if connections(site.left) else (site.right, site.left)
             stopped.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 assert [await heard.get() for _ in range(4)] == ["connect", "server:draining", "disconnect", "connect"]
             assert connections(other) == 1
-            assert await asyncio.to_thread(stopped.process.wait, 20) == 0
-        finally:
+            assert await asyncio.to_thread(stopped.process.wait, PATIENCE_S) == 0
             await client.disconnect()
