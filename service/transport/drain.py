@@ -15,7 +15,7 @@ from service.ports import Clock
 from service.transport.app import Health, Transport
 from service.transport.gateway import PASSING_S, Gateway
 
-RETURNS_PER_S = 500
+RETURNS_PER_S = 200
 """How many clients may come to the other nodes in a second, if the time for the stop allows it."""
 
 SPREAD_SHARE = 0.5

@@ -41,7 +41,7 @@ from service.transport.link import CloseReason, Link
 MAX_DEBT = 100
 """Events beyond its rate after which a client that does not slow down is disconnected."""
 
-PASSING_S = 0.1
+PASSING_S = 0.5
 """How long a client that is retired stays open for what other nodes have sent it before they heard of it."""
 
 OTHER_EVENT = "_OTHER"

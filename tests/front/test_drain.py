@@ -16,7 +16,7 @@ from tests.support.redis import RedisServer, eventually, running_redis
 from tests.support.server import Server, free_port
 
 CALLS = 200
-PACE_S = 0.2
+PACE_S = 0.5
 """Between two candidates of a party."""
 
 ROUNDS_AT_LEAST = 3
