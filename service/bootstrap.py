@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -34,6 +34,7 @@ from service.supervisor import Supervisor
 from service.transport.admin import ADMIN_IDLE_S, Admin, serve_admin
 from service.transport.admission import AdmissionLimits
 from service.transport.app import Health, Transport, TransportOptions, create_app
+from service.transport.drain import Drain
 from service.transport.engine.connection import EngineOptions
 from service.transport.engine.session import Heartbeat
 from service.transport.gateway import EventLimits, Gateway
@@ -60,6 +61,7 @@ class Node(NamedTuple):
     gateway: Gateway
     health: Health
     supervisor: Supervisor
+    drain: Drain
     cluster: Cluster | None = None
 
 
@@ -86,6 +88,36 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
     """
     supervisor = Supervisor()
     adapters = _shared(settings, clock, supervisor, watch) if settings.redis_url else _embedded(clock, supervisor)
+    presence, control = _control(settings, clock, observer, adapters, supervisor)
+    gateway = Gateway(
+        control=control,
+        authenticator=_authenticator(settings, clock, observer),
+        observer=observer,
+        supervisor=supervisor,
+        clock=clock,
+        event_backlog=settings.event_backlog,
+        limits=_event_limits(settings),
+    )
+    adapters.attach(gateway, control)
+    adapters.directory.attach(presence.changed)
+    cluster = adapters.cluster
+    health = Health() if cluster is None else ClusterHealth(cluster)
+    transport = create_app(gateway, supervisor, health, _transport_options(settings))
+    drain = Drain(
+        transport=transport,
+        gateway=gateway,
+        control=control,
+        health=health,
+        clock=clock,
+        calls_move=cluster is not None and settings.reconnect_grace_s > 0,
+        shutdown_timeout_s=settings.shutdown_timeout_s,
+    )
+    return Node(transport, adapters.directory, presence, control, gateway, health, supervisor, drain, cluster)
+
+
+def _control(
+    settings: Settings, clock: Clock, observer: Observer, adapters: _Adapters, supervisor: Supervisor
+) -> tuple[PresenceControl, CallControl]:
     authoriser = _authoriser(settings, clock, observer)
     presence = PresenceControl(
         directory=adapters.directory,
@@ -112,21 +144,7 @@ def compose(settings: Settings, clock: Clock, observer: Observer, watch: RedisWa
         ice=_ice(settings),
         rings=rate_of(settings.limit_call_initiate),
     )
-    gateway = Gateway(
-        control=control,
-        authenticator=_authenticator(settings, clock, observer),
-        observer=observer,
-        supervisor=supervisor,
-        clock=clock,
-        event_backlog=settings.event_backlog,
-        limits=_event_limits(settings),
-    )
-    adapters.attach(gateway, control)
-    adapters.directory.attach(presence.changed)
-    cluster = adapters.cluster
-    health = Health() if cluster is None else ClusterHealth(cluster)
-    transport = create_app(gateway, supervisor, health, _transport_options(settings))
-    return Node(transport, adapters.directory, presence, control, gateway, health, supervisor, cluster)
+    return presence, control
 
 
 def _event_limits(settings: Settings) -> EventLimits:
@@ -299,9 +317,8 @@ async def run(settings: Settings) -> None:
         node.transport,
         listener,
         tls=tls,
-        gateway=node.gateway,
         health=node.health,
-        end_calls=_end_calls(node, settings),
+        drain=node.drain,
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )
     if admin is not None:
@@ -328,21 +345,11 @@ def _admin(node: Node, telemetry: Telemetry, settings: Settings, clock: Clock) -
         directory=node.directory,
         gateway=node.gateway,
         health=node.health,
+        drain=node.drain,
         clock=clock,
         can_reach_others=None if cluster is None else lambda: cluster.is_ready,
         explain=telemetry.explain,
     )
-
-
-def _end_calls(node: Node, settings: Settings) -> Callable[[], Awaitable[None]]:
-    """What becomes of calls at a stop: parties that may return do so on another node, and the call goes on there."""
-    if node.cluster is None or settings.reconnect_grace_s == 0:
-        return node.control.shut_down
-
-    async def hand_over() -> None:
-        """Leave the calls to the directory. Their sockets are lost next, and the grace of the parties begins."""
-
-    return hand_over
 
 
 def _tls(settings: Settings) -> ReloadingContext | None:

@@ -332,7 +332,8 @@ class Settings(BaseSettings):
     )
     shutdown_timeout_s: float = _setting(
         10.0,
-        "How long a stop may take at the most: the time for clients to be told and to close.",
+        "How long a stop may take at the most. Clients are let go over half of it at the most, so that not all come to "
+        "the other nodes at once; set it to a 100th of the clients of a node, if that is more.",
         "10",
         unit=Unit.SECONDS,
         ge=0.1,

@@ -221,6 +221,17 @@ class UnavailableError(SignallingError):
     advice = "Try again in a second or two. Calls that stand go on."
 
 
+class DrainingError(UnavailableError):
+    """As `UnavailableError`, for a new call at a node that is going away. By `retry_after_s` its clients have gone."""
+
+    message = "The server is stopping"
+    advice = "Place the call again after `retryAfterMs`: your connection is to another node by then."
+
+    def __init__(self, retry_after_s: float = 0.0) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
 class RateLimitedError(SignallingError):
     """More than the sender may do. `retry_after_s` says when it will do, `scope` whose limit it was."""
 
@@ -266,6 +277,7 @@ ALL_ERRORS: tuple[type[SignallingError], ...] = (
     ReceiverNotFoundError,
     BacklogFullError,
     UnavailableError,
+    DrainingError,
     RateLimitedError,
     InternalError,
 )

@@ -102,7 +102,6 @@ class Client:
         self.user = user
         self.transports = transports
         self.call_id: str | None = None
-        self.reconnect_in_s: float | None = None
         self._url = url
         self._on_error = on_error
         self._on_gone = on_gone
@@ -299,8 +298,6 @@ class Client:
             if self._on_error is not None:
                 self._on_error(str(data.get("code", "no code")))
             return
-        if event == "server:draining":
-            self.reconnect_in_s = data.get("reconnectInMs", 0) / 1000
         self._follow_call(event, data.get("callId"))
         self._inbox.append(Message(event, data))
         self._news.set()

@@ -84,8 +84,7 @@ class Population:
 
     async def _return(self, client: Client, after_s: float) -> None:
         backoff_s = FIRST_BACKOFF_S
-        delay_s = after_s if client.reconnect_in_s is None else client.reconnect_in_s
-        client.reconnect_in_s = None
+        delay_s = after_s
         while True:
             await asyncio.sleep(delay_s * self._chance.uniform(0.5, 1.5))
             try:

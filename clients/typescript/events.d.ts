@@ -366,6 +366,12 @@ export interface PeerReconnected {
   userId: string;
 }
 
+/** This node is going away. After the stated time the server closes the connection; connect again then, and join. Calls go on where the server has another node for them. New ones are refused here from now on. */
+export interface Draining {
+  /** In how many milliseconds. Drawn for each client, so that not all come back at once. What is to be sent after that is best kept until the next `user:joined`. */
+  reconnectInMs: number;
+}
+
 /** An event of this socket failed. Nothing has changed; the socket stays open. */
 export interface SignallingError {
   /** The text, as the original server words it. */
@@ -446,6 +452,8 @@ export interface ServerToClientEvents {
   "call:peer-reconnecting": (payload: PeerReconnecting) => void;
   /** The peer is back. */
   "call:peer-reconnected": (payload: PeerReconnected) => void;
+  /** This node is going away. After the stated time the server closes the connection; connect again then, and join. */
+  "server:draining": (payload: Draining) => void;
   /** An event of this socket failed. Nothing has changed; the socket stays open. */
   "error": (payload: SignallingError) => void;
 }

@@ -38,6 +38,7 @@ EVENTS = (
     "ice:candidate",
     "call:peer-reconnecting",
     "call:peer-reconnected",
+    "server:draining",
 )
 RETRYABLE = {"internal", "backlog_full", "unavailable"}
 log = logging.getLogger("client")
@@ -199,6 +200,8 @@ class Client:
             case "call:peer-reconnecting" | "call:peer-reconnected" if self._is_mine(data):
                 away = event == "call:peer-reconnecting"
                 log.info("%s is %s", data["userId"], "away" if away else "back")
+            case "server:draining":
+                log.info("the node goes away; it closes the connection in %d ms", data["reconnectInMs"])
             case "hang up" if self._call is not None:
                 await self.request("call:end", {"callId": self._call.id, **data})
             case _:

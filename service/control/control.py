@@ -32,6 +32,7 @@ from service.errors import (
     AlreadyJoinedError,
     CallExpiredError,
     CallNotFoundError,
+    DrainingError,
     NotAllowedError,
     NotJoinedError,
     RateLimitedError,
@@ -70,6 +71,10 @@ _REFUSALS: dict[Refusal, type[SignallingError]] = {
     Refusal.OFFLINE: UserNotFoundError,
     Refusal.BUSY: UserNotAvailableError,
 }
+
+
+RETURN_S = 1.0
+"""What a client needs at the least to be on another node, once its connection here has been closed."""
 
 
 class ContentionError(Exception):
@@ -113,6 +118,7 @@ class CallControl:
         self._rings: Buckets[UserId] = Buckets(rings)
         self._rings_of_pair: Buckets[tuple[UserId, UserId]] = Buckets(_half(rings))
         self._hide_presence = hide_presence
+        self._refuses_calls_until_s: float | None = None
         self._answers: dict[type[Request], Callable[[Session, Request], Awaitable[Outcome]]] = {
             Join: self._join,
             AskIce: self._ask_ice,
@@ -217,6 +223,14 @@ class CallControl:
         with suppress(CallNotFoundError, IllegalEventError):  # answered, ended or rejoined in the meantime
             await self._advance(partial(self._directory.load, call_id), event)
 
+    def is_in_call(self, session: Session) -> bool:
+        """Whether the user of a session of this node has a live call."""
+        return session.user is not None and self._directory.call_at_hand(session.user) is not None
+
+    def refuse_calls(self, *, until_s: float) -> None:
+        """Refuse new calls for good. By this time of the clock all clients of this node have gone."""
+        self._refuses_calls_until_s = until_s
+
     async def shut_down(self) -> None:
         """End every live call of this node and tell the parties."""
         for call in await self._directory.live_calls():
@@ -241,7 +255,8 @@ class CallControl:
             missed = await self._collect(call, user)
         grant = self._ice(session, None if call is None else call.id)
         snapshot = _snapshot(call, user, missed)
-        joined = Joined(to=(session.id,), user=user, session=session.id, ice=grant, call=snapshot)
+        kept = len(missed.relays)
+        joined = Joined(to=(session.id,), user=user, session=session.id, ice=grant, call=snapshot, kept=kept)
         await self._router.send((joined, *taken_over, *missed.addressed_to(session.id)))
         for displaced in seat.displaced:
             await self._router.dismiss(displaced)
@@ -292,6 +307,7 @@ class CallControl:
             if session.id not in caller.sessions:
                 raise NotJoinedError
             if caller.call is None and user != request.callee:  # else refused below for what the caller knows himself
+                self._check_stays()
                 await self._check_allowed(user, request.callee)
             attempt = Attempt(self._new_call_id(), session.id, caller, callee, request.media)
             try:
@@ -311,6 +327,10 @@ class CallControl:
             raise RateLimitedError(wait_s, Scope.PAIR)
         if wait_s := self._rings.take(caller, now_s):
             raise RateLimitedError(wait_s, Scope.CALL)
+
+    def _check_stays(self) -> None:
+        if self._refuses_calls_until_s is not None:
+            raise DrainingError(max(0.0, self._refuses_calls_until_s - self._clock.now()) + RETURN_S)
 
     async def _check_allowed(self, caller: UserId, callee: UserId) -> None:
         """With hidden presence a callee who may not be called looks like one who is offline, and in the same time."""

@@ -55,12 +55,16 @@ class Effect(msgspec.Struct, frozen=True, tag=True):
 
 
 class Joined(Effect, frozen=True):
-    """The session speaks for `user` now; `call` is the live call that it takes part in."""
+    """The session speaks for `user` now; `call` is the live call that it takes part in.
+
+    So many relays that were `kept` for it follow at once.
+    """
 
     user: UserId
     session: SessionId
     call: Snapshot | None = None
     ice: IceGrant = IceGrant(())
+    kept: int = 0
 
 
 class IceReport(Effect, frozen=True):

@@ -163,6 +163,12 @@ class CallOver(msgspec.Struct, frozen=True):
     ended: Annotated[str, Meta(description="The id of the call.")]
 
 
+class Draining(msgspec.Struct, frozen=True):
+    """The node is going away."""
+
+    draining: Annotated[bool, Meta(description="True. `/admin/status` says how many clients are left.")]
+
+
 class Evicted(msgspec.Struct, frozen=True):
     """The connections of the user are closed."""
 
@@ -282,6 +288,14 @@ OPERATIONS = (
         Evicted,
         (_USER,),
         (OUT_OF_REACH,),
+    ),
+    Operation(
+        "drain",
+        "POST",
+        "/drain",
+        "Stop this node as SIGTERM does: no new clients and calls, its clients leave one after the other, the process "
+        "ends. Repeatable; there is no way back.",
+        Draining,
     ),
 )
 """All operations. A new one is a row here and a handler of its name in `service.transport.admin`."""

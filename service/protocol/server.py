@@ -181,6 +181,23 @@ class PeerReconnected(ServerMessage, frozen=True):
     user_id: User
 
 
+class Draining(ServerMessage, frozen=True):
+    """This node is going away. After the stated time the server closes the connection; connect again then, and join.
+
+    Calls go on where the server has another node for them. New ones are refused here from now on.
+    """
+
+    event = "server:draining"
+    reconnect_in_ms: Annotated[
+        int,
+        msgspec.Meta(
+            description="In how many milliseconds. Drawn for each client, so that not all come back at once. What is "
+            "to be sent after that is best kept until the next `user:joined`.",
+            ge=0,
+        ),
+    ]
+
+
 class Error(ServerMessage, frozen=True):
     """An event of this socket failed. Nothing has changed; the socket stays open."""
 
@@ -213,5 +230,6 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     CallEnded,
     PeerReconnecting,
     PeerReconnected,
+    Draining,
     Error,
 )

@@ -28,6 +28,7 @@ from service.ports import Clock, Directory, OutOfReachError
 from service.protocol import admin
 from service.protocol.admin import AdminError, Explanation, Failure, LiveCall, LiveCalls, NodeStatus, Operation
 from service.transport.app import Health
+from service.transport.drain import Drain
 from service.transport.gateway import Gateway
 from service.transport.ladder import ladder
 
@@ -70,6 +71,7 @@ class Admin:
         directory: Directory,
         gateway: Gateway,
         health: Health,
+        drain: Drain,
         clock: Clock,
         can_reach_others: Callable[[], bool] | None,
         explain: Explain,
@@ -80,6 +82,7 @@ class Admin:
         self._directory = directory
         self._gateway = gateway
         self._health = health
+        self._drain = drain
         self._clock = clock
         self._can_reach_others = can_reach_others
         self._explain = explain
@@ -90,6 +93,7 @@ class Admin:
             "explain": self.explain,
             "end_call": self.end_call,
             "evict": self.evict,
+            "drain": self.drain,
         }
 
     def knows(self, request: Request) -> bool:
@@ -138,6 +142,11 @@ class Admin:
     async def evict(self, _request: Request, user: str) -> Answer:
         """Close all connections of a user. Never says whether the user exists."""
         return admin.Evicted(await self._control.evict(UserId(user)))
+
+    async def drain(self, _request: Request) -> Answer:
+        """Begin what SIGTERM begins."""
+        self._drain.begin()
+        return admin.Draining(draining=True)
 
     def _shown(self, call: Call) -> LiveCall:
         now_s = self._clock.now()

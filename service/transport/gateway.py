@@ -14,7 +14,7 @@ from service.control.control import CallControl
 from service.control.outcome import Outcome
 from service.control.session import Session
 from service.domain.budget import UNLIMITED, Bucket, Rate, Scope, SharedBuckets
-from service.domain.effects import Effect
+from service.domain.effects import Effect, Joined, Relayed
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.requests import Join, Relay, Renew, Request
 from service.errors import BacklogFullError, InternalError, RateLimitedError, SignallingError, UnauthorizedError
@@ -32,6 +32,7 @@ from service.ports import (
 from service.protocol import codec
 from service.protocol.codec import Packet
 from service.protocol.framing import MalformedPacketError
+from service.protocol.server import Draining
 from service.protocol.translate import to_error, to_message
 from service.supervisor import Supervisor
 from service.transport.lane import Lane
@@ -40,10 +41,20 @@ from service.transport.link import CloseReason, Link
 MAX_DEBT = 100
 """Events beyond its rate after which a client that does not slow down is disconnected."""
 
+PASSING_S = 0.5
+"""How long a client that is retired stays open for what other nodes have sent it before they heard of it."""
+
 OTHER_EVENT = "_OTHER"
 """How events outside the contract are counted, since clients choose their names."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Joining(msgspec.Struct):
+    """What waits for the end of a client's `user:join`, and how many relays that were kept for it come before."""
+
+    effects: list[Effect]
+    kept: int = 0
 
 
 class _Client(msgspec.Struct, gc=False):
@@ -58,6 +69,7 @@ class _Client(msgspec.Struct, gc=False):
     """The user whose bucket that is."""
     debt: int = 0
     """Refusals for the rate of events, less what was taken since."""
+    joining: _Joining | None = None
 
 
 class EventLimits(NamedTuple):
@@ -184,7 +196,7 @@ class Gateway:
             expiry.cancel()
         lasted = self._now() - client.opened_at_s
         self._observer.link_closed(LinkClosed(session, client.link.transport, reason.value, lasted))
-        client.lane.submit(lambda: self._leave(client, goodbye=reason is CloseReason.GOODBYE), force=True)
+        client.lane.submit(lambda: self._gone(client, goodbye=reason is CloseReason.GOODBYE), force=True)
 
     # --- limits -------------------------------------------------------------------------------------------
 
@@ -253,10 +265,37 @@ class Gateway:
         client = self._clients.get(session)
         if client is None:
             return False
+        if client.joining is not None:
+            self._deliver_in_turn(client, client.joining, effect)
+        else:
+            self._write(client, effect)
+        return True
+
+    def _deliver_in_turn(self, client: _Client, joining: _Joining, effect: Effect) -> None:
+        """Deliver to a client that joins: first that it has, then what was kept for it, then what came meanwhile.
+
+        The others know of the return as soon as it is committed, and what they send may be here before the answer.
+        """
+        if isinstance(effect, Joined):
+            joining.kept = effect.kept
+        elif joining.kept and isinstance(effect, Relayed):
+            joining.kept -= 1
+        else:
+            joining.effects.append(effect)
+            return
+        self._write(client, effect)
+        if not joining.kept:
+            self._caught_up(client)
+
+    def _caught_up(self, client: _Client) -> None:
+        joining, client.joining = client.joining, None
+        for effect in joining.effects if joining is not None else ():
+            self._write(client, effect)
+
+    def _write(self, client: _Client, effect: Effect) -> None:
         if self._last[0] is not effect:  # an effect for two parties is encoded once
             self._last = (effect, codec.encode(to_message(effect)))
         self._send(client, self._last[1])
-        return True
 
     def dismiss(self, session: SessionId) -> None:
         """See `service.ports.Outlet.dismiss`."""
@@ -264,17 +303,49 @@ class Gateway:
         if client is not None:
             client.link.close(CloseReason.DISMISSED)
 
+    # --- what a stop calls --------------------------------------------------------------------------------
+
+    def sessions(self) -> list[SessionId]:
+        """All clients as of now."""
+        return list(self._clients)
+
+    def is_in_call(self, session: SessionId) -> bool:
+        """Whether a client's user has a live call."""
+        client = self._clients.get(session)
+        return client is not None and self._control.is_in_call(client.session)
+
+    def announce_end(self, session: SessionId, in_s: float) -> None:
+        """Tell a client that its connection ends in so many seconds. Harmless when it is not here."""
+        client = self._clients.get(session)
+        if client is not None:
+            self._send(client, codec.encode(Draining(reconnect_in_ms=round(in_s * 1000))))
+
+    def retire(self, session: SessionId) -> None:
+        """Close a client that is to come back elsewhere, after what it sent before. Harmless when it is not here.
+
+        Its loss is made known first. So what is sent to it reaches it before it is closed, or is kept for its return.
+        """
+        client = self._clients.get(session)
+        if client is not None:
+            client.lane.submit(lambda: self._retire(client), force=True)
+
+    async def _retire(self, client: _Client) -> None:
+        await self._leave(client, goodbye=False)
+        self._call_at(self._now() + PASSING_S, lambda: client.link.close(CloseReason.SHUTDOWN))
+
     def _send(self, client: _Client, packet: bytes) -> None:
         client.link.send(packet)
         self._observer.message_sent(len(packet))
+
+    async def _gone(self, client: _Client, *, goodbye: bool) -> None:
+        await self._leave(client, goodbye=goodbye)
+        self._release(client)
 
     async def _leave(self, client: _Client, *, goodbye: bool) -> None:
         try:
             await self._control.left(client.session, goodbye=goodbye)
         except Exception as error:  # noqa: BLE001 - the gateway's guard: the engine must not see what fails here
             _log.error("leaving failed: %s", type(error).__name__, exc_info=error)
-        finally:
-            self._release(client)
 
     # --- one event ----------------------------------------------------------------------------------------
 
@@ -345,9 +416,14 @@ class Gateway:
         if isinstance(request, Renew):
             await self._renew(client, request)
             return Outcome()
-        outcome = await self._control.handle(client.session, request)
-        if isinstance(request, Join):
-            self._count_for(client, client.session.user)
+        if not isinstance(request, Join):
+            return await self._control.handle(client.session, request)
+        client.joining = _Joining([])
+        try:
+            outcome = await self._control.handle(client.session, request)
+        finally:
+            self._caught_up(client)
+        self._count_for(client, client.session.user)
         return outcome
 
     def _acknowledge(self, client: _Client, packet: Packet, confirmation: Effect | None) -> None:

@@ -1,21 +1,18 @@
 """Listening, and stopping in bounded time."""
 
 import asyncio
-import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable
 
 from sanic.server.async_server import AsyncioServer
 
 from service.address import AddressError
 from service.transport.app import Health, Transport
+from service.transport.drain import Drain
 from service.transport.engine.websocket import HandoverProtocol
-from service.transport.gateway import Gateway
 from service.transport.link import CloseReason
 from service.transport.tls import ReloadingContext
 
-_log = logging.getLogger(__name__)
 _IDLE_CHECK_S = 0.02
 RECEIVE_BUFFER_BYTES = 65_536
 """What the system may hold of a client that sends faster than we read; it takes twice that. picows' buffers, which
@@ -51,20 +48,16 @@ async def serve(
     listener: socket.socket,
     *,
     tls: ReloadingContext | None,
-    gateway: Gateway,
     health: Health,
-    end_calls: Callable[[], Awaitable[None]],
+    drain: Drain,
     shutdown_timeout_s: float,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then stop: no new clients, calls ended, clients told, connections closed.
-
-    A second signal ends it at once.
-    """
+    """Serve until SIGTERM or SIGINT, or until somebody else begins the drain; then stop. A second signal forces it."""
     stop = asyncio.Event()
     force = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop, force)
+        loop.add_signal_handler(number, _on_signal, stop, force, drain)
     if tls is not None:
         loop.add_signal_handler(signal.SIGHUP, tls.reload)
     server = await transport.app.create_server(
@@ -79,11 +72,8 @@ async def serve(
     await server.startup()  # type: ignore[no-untyped-call] # Sanic
     await server.start_serving()  # type: ignore[no-untyped-call] # Sanic
     health.ready = True
-    await stop.wait()
-    health.ready, health.draining = False, True
-    _log.info("stopping: %d clients are told", len(gateway))
-    transport.routes.closing = True
-    ending = asyncio.ensure_future(_end(transport, server, gateway, end_calls))
+    await drain.begun.wait()
+    ending = asyncio.ensure_future(_end(transport, server, drain))
     forced = asyncio.ensure_future(force.wait())
     await asyncio.wait({ending, forced}, timeout=shutdown_timeout_s, return_when=asyncio.FIRST_COMPLETED)
     if ending.done():
@@ -97,18 +87,14 @@ async def serve(
         client.abort()
 
 
-def _on_signal(stop: asyncio.Event, force: asyncio.Event) -> None:
+def _on_signal(stop: asyncio.Event, force: asyncio.Event, drain: Drain) -> None:
     (force if stop.is_set() else stop).set()
+    drain.begin()
 
 
-async def _end(
-    transport: Transport,
-    server: AsyncioServer,
-    gateway: Gateway,
-    end_calls: Callable[[], Awaitable[None]],
-) -> None:
-    await end_calls()
-    for client in transport.engine:
+async def _end(transport: Transport, server: AsyncioServer, drain: Drain) -> None:
+    await drain.clear()
+    for client in transport.engine:  # those who have not connected to the namespace, or only just
         client.close(CloseReason.SHUTDOWN)
     await transport.engine.emptied()
     server.close()  # type: ignore[no-untyped-call] # Sanic

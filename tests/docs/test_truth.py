@@ -18,8 +18,7 @@ from service.protocol.server import SERVER_MESSAGES
 from tests.docs.support import Document, documents, hand_written
 from tests.support.needs import ROOT
 
-NOT_YET_NAMED_IN = ("docs/contract.md", "docs/migrating.md")
-NOT_YET_EVENTS = frozenset({"server:draining"})
+EVENTS = frozenset({"server:draining"})
 """Planned. `docs/migrating.md` says so under "Not there yet", and nothing else may speak of them as if they were."""
 
 EVENTS = frozenset(sent.event for sent in CLIENT_MESSAGES) | frozenset(told.event for told in SERVER_MESSAGES)
@@ -97,12 +96,7 @@ def test_settings_exist(document: Document) -> None:
 
 @each_hand_written
 def test_events_exist(document: Document) -> None:
-    allowed = EVENTS | NOT_YET_EVENTS if document.name in NOT_YET_NAMED_IN else EVENTS
-    assert set(_EVENT.findall(document.text)) <= allowed | {UNKNOWN_EVENT}
-
-
-def test_what_is_not_there_yet_is_not_there() -> None:
-    assert not NOT_YET_EVENTS & EVENTS
+    assert set(_EVENT.findall(document.text)) <= EVENTS | {UNKNOWN_EVENT}
 
 
 @each_hand_written

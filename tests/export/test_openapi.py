@@ -26,6 +26,7 @@ def served() -> set[tuple[str, str]]:
         directory=nothing,
         gateway=nothing,
         health=nothing,
+        drain=nothing,
         clock=nothing,
         can_reach_others=None,
         explain=lambda _call_id: None,

@@ -217,6 +217,16 @@ async def test_a_node_that_stops_says_so_until_it_has_stopped(tmp_path: Path) ->
         assert await asyncio.to_thread(server.process.wait, 20) == 0
 
 
+async def test_a_node_is_drained(tmp_path: Path) -> None:
+    with governed_server(tmp_path) as (server, admin):
+        async with py_client(server.url, "websocket", "alice") as alice:
+            for _ in range(2):  # once more changes nothing
+                assert (await ask(admin, "POST", "/admin/drain")).body == {"draining": True}
+            name, told = await alice.next()
+            assert (name, list(told)) == ("server:draining", ["reconnectInMs"])
+            assert await asyncio.to_thread(server.process.wait, 20) == 0
+
+
 async def test_the_oldest_calls_are_listed_first(governed: Governed) -> None:
     server, admin = governed
     async with (
@@ -415,7 +425,7 @@ async def test_every_ended_call_has_a_record_also_those_that_a_stop_ends(tmp_pat
         ):
             stopped = await answer(alice, bob)
             server.process.send_signal(signal.SIGTERM)
-            assert (await alice.next())[0] == "call:ended"
+            assert [(await alice.next())[0] for _ in range(2)] == ["server:draining", "call:ended"]
             assert await asyncio.to_thread(server.process.wait, 20) == 0
     _older, *records = map(json.loads, file.read_text().splitlines())
     assert sorted((each["call_id"], each["reason"], each["fault"], each["ended_by"]) for each in records) == sorted(

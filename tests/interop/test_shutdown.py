@@ -15,6 +15,9 @@ from tests.support.server import Server, running_server
 LONG_S = "120"
 """A time that no test waits for."""
 
+LATEST_MS = 1000
+"""For as few clients as here."""
+
 
 async def wait_for_exit(server: Server, timeout_s: float) -> int:
     """The exit code, once the process has ended."""
@@ -26,8 +29,16 @@ async def lost(client: JsClient) -> bool:
     return await client.next() in (("disconnect", "transport close"), ("disconnect", "transport error"))
 
 
+async def told_of_the_end(client: JsClient) -> None:
+    """The client hears when it is to connect again."""
+    event, told = await client.next()
+    assert event == "server:draining"
+    assert 0 <= told["reconnectInMs"] <= LATEST_MS
+
+
 async def told_and_disconnected(call_id: str, *clients: JsClient) -> None:
     for client in clients:
+        await told_of_the_end(client)
         assert await client.next() == ended(call_id, None, "server_shutdown", "Server shutting down")
         assert await lost(client)
 
@@ -55,6 +66,7 @@ async def test_client_outside_of_a_call_is_disconnected(driver: Driver, tmp_path
         async with stage(driver, server.url, mode) as clients:
             (alice,) = await clients.join("alice")
             server.process.send_signal(signal.SIGTERM)
+            await told_of_the_end(alice)
             assert await lost(alice)
             assert await wait_for_exit(server, 20) == 0
 
@@ -71,6 +83,7 @@ async def test_second_signal_forces_the_end(driver: Driver, tmp_path: Path) -> N
         async with stage(driver, server.url, "websocket") as clients:
             (alice,) = await clients.join("alice")
             server.process.send_signal(signal.SIGTERM)
+            await told_of_the_end(alice)
             assert await lost(alice)
             assert server.process.poll() is None
             server.process.send_signal(signal.SIGTERM)

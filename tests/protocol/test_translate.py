@@ -15,7 +15,7 @@ from service.errors import (
     SignallingError,
     UserIdRequiredError,
 )
-from service.protocol import client, codec
+from service.protocol import client, codec, server
 from service.protocol.server import SERVER_MESSAGES
 from service.protocol.translate import REASON_TEXTS, to_error, to_message
 
@@ -101,7 +101,13 @@ def test_an_effect_on_the_wire(effect: Effect, event: str, payload: dict[str, ob
 
 def test_every_effect_and_every_event_of_the_server_is_covered() -> None:
     assert {type(effect) for effect, _, _ in ON_THE_WIRE} == set(Effect.__subclasses__())
-    assert {event for _, event, _ in ON_THE_WIRE} | {"error"} == {kind.event for kind in SERVER_MESSAGES}
+    not_effects = {"error", "server:draining"}
+    assert {event for _, event, _ in ON_THE_WIRE} | not_effects == {kind.event for kind in SERVER_MESSAGES}
+
+
+def test_the_end_of_a_node_on_the_wire() -> None:
+    packet = codec.encode(server.Draining(reconnect_in_ms=1500))
+    assert json.loads(packet[1:]) == ["server:draining", {"reconnectInMs": 1500}]
 
 
 def test_every_end_that_no_party_chose_by_hand_has_a_text() -> None:

@@ -29,6 +29,7 @@ def app_with(evict: Exception) -> Sanic:  # type: ignore[type-arg]
         directory=nothing,
         gateway=nothing,
         health=nothing,
+        drain=nothing,
         clock=nothing,
         can_reach_others=None,
         explain=lambda _call_id: None,

@@ -35,6 +35,15 @@ async def test_a_node_is_live_from_the_start_and_ready_only_while_it_wants_clien
     assert starting == stopping == [("/livez", 200, "live"), ("/readyz", 503, "stopping")]
 
 
+async def test_a_node_that_drains_says_so_and_is_live(node: Node) -> None:
+    client = SanicASGITestClient(node.transport.app)
+    node.health.ready = True
+    node.drain.begin()
+    for path, expected in (("/livez", (200, "live")), ("/readyz", (503, "draining"))):
+        _, answer = await client.get(path)
+        assert (answer.status, answer.json["status"]) == expected
+
+
 async def test_load_balancers_may_ask_with_head(node: Node) -> None:
     client = SanicASGITestClient(node.transport.app)
     for path, status in (("/livez", 200), ("/readyz", 503)):

@@ -5,13 +5,18 @@ from typing import Any
 import pytest
 
 from service.adapters.memory.authenticator import OpenAuthenticator
+from service.adapters.memory.directory import MemoryDirectory
 from service.control.control import CallControl
+from service.control.outcome import Outcome
 from service.domain.budget import Scope
-from service.domain.ids import SessionId, UserId
+from service.domain.effects import RelayCandidate
+from service.domain.ids import CallId, SessionId, UserId
+from service.domain.missed import Missed
 from service.domain.requests import Join
+from service.errors import NotJoinedError
 from service.ports import EventHandled, Identity, LinkClosed, LinkOpened, Observer, Seat
 from service.supervisor import Supervisor
-from service.transport.gateway import OTHER_EVENT, Gateway
+from service.transport.gateway import OTHER_EVENT, PASSING_S, Gateway
 from service.transport.link import CloseReason
 from tests.control.harness import Rig
 
@@ -76,8 +81,8 @@ class Watch(Observer):
 class Node:
     """A gateway on a call control with memory adapters."""
 
-    def __init__(self, backlog: int = 10) -> None:
-        self.rig = Rig()
+    def __init__(self, rig: Rig | None = None, backlog: int = 10) -> None:
+        self.rig = rig or Rig()
         self.watch = Watch()
         self.gateway = Gateway(
             control=self.rig.control,
@@ -266,3 +271,97 @@ async def test_a_leave_that_fails_is_logged_and_harmless(
     node.gateway.closed(alice.id, CloseReason.TRANSPORT_LOST)
     assert "leaving failed: RuntimeError" in caplog.text
     assert len(node.gateway) == 0
+
+
+# --- a stop ------------------------------------------------------------------------------------------------
+
+
+async def test_clients_are_told_when_their_connection_ends() -> None:
+    node = Node()
+    alice, bob = node.join("alice"), node.connect("x")
+    assert node.gateway.sessions() == [alice.id, bob.id]
+    node.gateway.announce_end(alice.id, 1.5)
+    node.gateway.announce_end(bob.id, 0.0)
+    node.gateway.announce_end(SessionId("gone"), 1.0)
+    assert alice.take() == [["server:draining", {"reconnectInMs": 1500}]]
+    assert bob.take() == [["server:draining", {"reconnectInMs": 0}]]
+
+
+async def test_who_is_in_a_call() -> None:
+    node = Node()
+    alice, bob, carol, nobody = node.join("alice"), node.join("bob"), node.join("carol"), node.connect("x")
+    node.say(alice, "call:initiate", {"to": "bob", "callType": "audio"})
+    assert [node.gateway.is_in_call(link.id) for link in (alice, bob, carol, nobody)] == [True, True, False, False]
+    assert not node.gateway.is_in_call(SessionId("gone"))
+
+
+async def test_a_retired_client_hears_what_is_on_its_way_and_is_missed_before_it_is_closed() -> None:
+    node = Node(Rig(grace_s=10))
+    alice, bob = node.join("alice"), node.join("bob")
+    node.say(alice, "call:initiate", {"to": "bob", "callType": "audio"})
+    call_id = "0" * 31 + "1"
+    alice.take(), bob.take()
+    node.gateway.retire(alice.id)
+    node.gateway.retire(SessionId("gone"))
+    assert bob.take() == [["call:peer-reconnecting", {"callId": call_id, "userId": "alice"}]]
+    late = RelayCandidate(to=(alice.id,), sender=UserId("bob"), candidate=b'"on its way"')
+    assert node.gateway.deliver(alice.id, late)
+    node.say(bob, "ice:candidate", {"to": "alice", "candidate": "kept"})
+    assert alice.take() == [["ice:candidate", {"candidate": "on its way", "from": "bob"}]]
+    assert alice.closed == []
+    await node.rig.passes(PASSING_S)
+    assert alice.closed == [("close", CloseReason.SHUTDOWN)]
+    node.gateway.closed(alice.id, CloseReason.SHUTDOWN)
+    back = node.connect("alice-2")
+    node.say(back, "user:join", {"userId": "alice"})
+    joined, missed = back.take()
+    assert (joined[0], joined[1]["call"]["callId"]) == ("user:joined", call_id)
+    assert missed == ["ice:candidate", {"candidate": "kept", "from": "bob"}]
+
+
+class SlowDirectory(MemoryDirectory):
+    """Gives out what was missed when it is let, as one across a network may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_collect = asyncio.Event()
+
+    async def collect(self, call_id: CallId, user: UserId) -> Missed:
+        """See `service.ports.Directory.collect`."""
+        await self.may_collect.wait()
+        return await super().collect(call_id, user)
+
+
+async def test_nothing_overtakes_what_was_missed() -> None:
+    directory = SlowDirectory()
+    node = Node(Rig(grace_s=10, directory=directory))
+    alice, bob = node.join("alice"), node.join("bob")
+    node.say(alice, "call:initiate", {"to": "bob", "callType": "audio"})
+    node.gateway.closed(alice.id, CloseReason.TRANSPORT_LOST)
+    for number in (1, 2):
+        node.say(bob, "ice:candidate", {"to": "alice", "candidate": number})
+    back = node.connect("alice-2")
+    node.say(back, "user:join", {"userId": "alice"}, ack="0")
+    node.say(bob, "ice:candidate", {"to": "alice", "candidate": 3})
+    assert back.take() == []
+    directory.may_collect.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    joined, *candidates, acknowledged = back.take()
+    assert joined[0] == "user:joined"
+    assert candidates == [["ice:candidate", {"candidate": number, "from": "bob"}] for number in (1, 2, 3)]
+    assert list(acknowledged) == ["0"]
+
+
+async def test_what_came_during_a_join_that_fails_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node()
+    alice, _bob = node.join("alice"), node.join("bob")
+    late = RelayCandidate(to=(alice.id,), sender=UserId("bob"), candidate=b"1")
+
+    async def broken(session: object, request: object) -> Outcome:
+        node.gateway.deliver(alice.id, late)
+        raise NotJoinedError
+
+    monkeypatch.setattr(node.rig.control, "handle", broken)
+    node.say(alice, "user:join", {"userId": "alice"})
+    assert [packet[0] for packet in alice.take()] == ["ice:candidate", "error"]

@@ -41,6 +41,9 @@ _LINGERING = frozenset(
         CloseReason.FLOODING,
     }
 )
+_WITHOUT_CLOSE = (CloseReason.GOODBYE, CloseReason.SHUTDOWN)
+"""Ends of polling without a CLOSE packet, after which python-socketio would not connect again: the next poll fails."""
+
 _CODES = {
     CloseReason.PROTOCOL_ERROR: CloseCode.PROTOCOL_ERROR,
     CloseReason.PING_TIMEOUT: CloseCode.PING_TIMEOUT,
@@ -366,7 +369,7 @@ class Connection:
 
     def _close_polling(self, reason: CloseReason) -> None:
         assert self._outbox is not None  # noqa: S101 - it is on polling
-        self._outbox.append(NOOP if reason is CloseReason.GOODBYE else CLOSE)
+        self._outbox.append(NOOP if reason in _WITHOUT_CLOSE else CLOSE)
         if self._poll is not None or reason in _LINGERING:
             self._release_poll()
             asyncio.get_running_loop().call_later(LINGER_S, self._forget)

@@ -229,6 +229,12 @@ STORM = (
         {CONNECTED: "0+200x60", CAME: "0+200x60", LOST: "0x60"},
         "4m",
     ),
+    Case(
+        "ReconnectStorm",
+        "nodes are stopped, and their clients come back to others",
+        {CONNECTED: "1000x60", CAME: "0+200x60", of(DISCONNECTS, reason="shutdown"): "0+200x60", LOST: "0x60"},
+        "20m",
+    ),
     Case("ReconnectStorm", "everyday losses", {CONNECTED: "1000x60", CAME: "0+20x60", LOST: "0+20x60"}, "20m"),
 )
 REFUSED = of(CONNECTS, transport="websocket", result="refused")

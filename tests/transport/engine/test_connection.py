@@ -21,7 +21,8 @@ from tests.transport.engine.harness import (
     poll,
 )
 
-LINGERING = (CloseReason.DISMISSED, CloseReason.SHUTDOWN, CloseReason.SLOW_CONSUMER)
+CLOSED_LATER = (CloseReason.DISMISSED, CloseReason.SLOW_CONSUMER)
+LINGERING = (*CLOSED_LATER, CloseReason.SHUTDOWN)
 AT_ONCE = (CloseReason.TRANSPORT_LOST, CloseReason.PING_TIMEOUT, CloseReason.PROTOCOL_ERROR, CloseReason.IDLE)
 
 
@@ -186,7 +187,27 @@ async def test_the_bound_is_of_what_waits_and_not_of_what_was_sent(bench: Bench)
 # --- polling: the end ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", LINGERING)
+async def test_at_a_stop_the_last_words_can_be_fetched_and_nothing_says_that_it_is_for_good(bench: Bench) -> None:
+    connection = bench.polling()
+    connection.send(b"last words")
+    connection.close(CloseReason.SHUTDOWN)
+    assert bench.handler.take() == [("disconnected", CloseReason.SHUTDOWN, None)]
+    assert connection.is_polling()
+    assert await poll(connection) == ["4last words", "6"]
+    assert bench.forgotten == [connection.sid]
+    assert not connection.is_polling()
+    assert bench.handler.take() == []
+
+
+async def test_an_open_poll_is_answered_at_a_stop(bench: Bench) -> None:
+    connection = bench.polling()
+    waiting = await open_poll(connection)
+    connection.close(CloseReason.SHUTDOWN)
+    assert await waiting == ["6"]
+    assert bench.forgotten == [connection.sid]
+
+
+@pytest.mark.parametrize("reason", CLOSED_LATER)
 async def test_the_last_words_can_still_be_fetched_and_the_close_comes_alone(bench: Bench, reason: CloseReason) -> None:
     connection = bench.polling()
     connection.send(b"last words")
@@ -228,7 +249,7 @@ async def test_other_ends_are_at_once(bench: Bench, reason: CloseReason) -> None
     assert not connection.is_polling()
 
 
-@pytest.mark.parametrize("reason", [*LINGERING, *AT_ONCE])
+@pytest.mark.parametrize("reason", [*CLOSED_LATER, *AT_ONCE])
 async def test_an_open_poll_hears_of_the_end(bench: Bench, reason: CloseReason) -> None:
     connection = bench.polling()
     waiting = await open_poll(connection)
