@@ -83,12 +83,12 @@ class RedisRouter:
 
     def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
         """See `service.ports.Router.post`. For one session on another node, while not too much waits for it."""
-        outlet = self._outlet
-        if outlet is None:
-            return False
         elsewhere = [node for node in map(self._elsewhere, effect.to) if node is not None]
         if elsewhere:
             return len(effect.to) == 1 and missed is not None and self._post(elsewhere[0], effect, missed)
+        outlet = self._outlet
+        if outlet is None:
+            return False
         delivered = [outlet.deliver(session, effect) for session in effect.to]
         return any(delivered)
 
