@@ -17,17 +17,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NODE_SERVER = ROOT / "bench" / "peers" / "node" / "server.mjs"
+NODE_SERVERS = ROOT / "bench" / "peers" / "node"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 SETTLE_STEP_S = 0.25
 SETTLE_STEPS = 40
 
+REDIS = ("sh", "-c", 'exec redis-server --port "$PORT" --bind "$HOST" --save "" --appendonly no')
 OURS = (sys.executable, "-m", "service", "serve")
 
 
-def node_command() -> Sequence[str]:
-    """The command that starts the Node server.
+def node_command(program: str = "server.mjs") -> Sequence[str]:
+    """The command that starts one of the Node servers.
 
     Raises:
         FileNotFoundError: Node or its packages are not installed.
@@ -35,7 +36,7 @@ def node_command() -> Sequence[str]:
     node = shutil.which("node")
     if node is None or not (ROOT / "node_modules" / "socket.io").is_dir():
         raise FileNotFoundError("the Node server needs node and its packages (run: make node)")
-    return node, "--expose-gc", str(NODE_SERVER)
+    return node, "--expose-gc", str(NODE_SERVERS / program)
 
 
 class Process:

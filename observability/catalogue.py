@@ -197,8 +197,8 @@ OUTBOUND_BUFFER = gauge(
 OUTBOUND_DROPPED = counter(
     "outbound_dropped_total",
     "Messages that did not reach their client: it read too slowly (`slow_consumer`), or was gone before it had "
-    "fetched them (`unfetched`, on polling).",
-    reason=("slow_consumer", "unfetched"),
+    "fetched them (`unfetched`, on polling), or its node was out of reach (`undelivered`).",
+    reason=("slow_consumer", "unfetched", "undelivered"),
 )
 
 # --- handlers ---

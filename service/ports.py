@@ -171,14 +171,22 @@ class Outlet(Protocol):
         """Close the session's socket, after what was delivered to it. Harmless when it is not here."""
 
 
+Undelivered = Callable[[], None]
+"""What is done about an effect that was on its way and could not be delivered."""
+
+
 class Router(Protocol):
     """Brings effects to sessions, wherever they are."""
 
     async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
         """Deliver in order; to each session of an effect once. Returns the sessions known to be unreachable."""
 
-    def post(self, effect: Effect) -> bool:
-        """Deliver at once, where that takes no waiting. False if nothing was delivered: `send` may still do it."""
+    def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
+        """Deliver without waiting. False if nothing was delivered: `send` may still do it.
+
+        What goes to another node is only on its way when this returns, and only where `missed` is given: it is
+        called if the effect cannot be delivered after all.
+        """
 
     async def dismiss(self, session: SessionId) -> None:
         """Close a session's socket, after the effects sent to it."""
@@ -336,7 +344,7 @@ class Observer:
         """An event or acknowledgement has come from a client."""
 
     def messages_dropped(self, reason: str, count: int) -> None:
-        """Events or acknowledgements did not reach a client: a `slow_consumer`, or they were `unfetched` on polling."""
+        """Messages did not reach a client: a `slow_consumer`; `unfetched` on polling; `undelivered` to its node."""
 
     def messages_missed(self, result: str, count: int) -> None:
         """Relays to a party that was away were `kept`, `overflowed`, or `delivered` when it came back."""

@@ -48,10 +48,14 @@ class Crowd:
             pair.freed, pair.failed = self._freed, self._failed
 
     @classmethod
-    async def connect(cls, port: int, pairs: int, proof: Proof = no_proof) -> "Crowd":
-        """Let twice as many users join."""
-        users = [f"{role}-{number}" for number in range(pairs) for role in ("caller", "callee")]
-        clients = {client.user: client for client in await join_all(port, users, 16, proof=proof)}
+    async def connect(cls, port: int, pairs: int, proof: Proof = no_proof, callees_port: int | None = None) -> "Crowd":
+        """Let twice as many users join; the callees at a node of their own, where one is named."""
+        ports = {"caller": port, "callee": port if callees_port is None else callees_port}
+        clients = {
+            client.user: client
+            for role, where in ports.items()
+            for client in await join_all(where, [f"{role}-{number}" for number in range(pairs)], 16, proof=proof)
+        }
         return cls([Pair(clients[f"caller-{n}"], clients[f"callee-{n}"]) for n in range(pairs)])
 
     async def saturate(self, calls: int) -> Run:

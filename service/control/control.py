@@ -59,6 +59,7 @@ from service.ports import (
     Seated,
     Timers,
     Unchanged,
+    Undelivered,
 )
 
 MAX_ATTEMPTS = 16
@@ -141,11 +142,11 @@ class CallControl:
         except OutOfReachError:
             raise UnavailableError from None
 
-    def relay_now(self, session: Session, request: Relay) -> CallId | None:
-        """Answer a relay without waiting, where both parties are at hand. Returns its call.
+    def relay_now(self, session: Session, request: Relay, missed: Undelivered | None = None) -> CallId | None:
+        """Answer a relay without waiting, where its call is at hand. Returns that.
 
         None, with nothing done, where that cannot be or the request is to be refused: `handle` decides then. Most
-        events of a call are candidates, and this is their way.
+        events of a call are candidates, and this is their way. For `missed` see `service.ports.Router.post`.
 
         Raises:
             IllegalEventError: the call does not take it now. Nothing was done.
@@ -158,7 +159,7 @@ class CallControl:
             return None
         now_s = self._clock.now()
         done = step(call, request.event, now_s)
-        if not self._router.post(done.effects[0]):
+        if not self._router.post(done.effects[0], missed):
             return None
         self._observer.call_stepped(CallStepped(call, call, request.event, done.effects, now_s))
         return call.id

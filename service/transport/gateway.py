@@ -6,6 +6,7 @@ here, for every event in the same way; no event has a handler of its own.
 
 import logging
 import time
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,14 @@ from service.domain.budget import UNLIMITED, Bucket, Rate, Scope, SharedBuckets
 from service.domain.effects import Effect, Joined, Relayed
 from service.domain.ids import CallId, SessionId, UserId
 from service.domain.requests import Join, Relay, Renew, Request
-from service.errors import BacklogFullError, InternalError, RateLimitedError, SignallingError, UnauthorizedError
+from service.errors import (
+    BacklogFullError,
+    InternalError,
+    RateLimitedError,
+    ReceiverNotFoundError,
+    SignallingError,
+    UnauthorizedError,
+)
 from service.ports import (
     Alarm,
     Authenticator,
@@ -353,7 +361,8 @@ class Gateway:
         """Pass an event on without waiting. False, with nothing done, where that cannot be or goes wrong."""
         try:
             request = codec.decode(packet).request(client.session.id)
-            call_id = self._control.relay_now(client.session, request) if isinstance(request, Relay) else None
+            missed = partial(self._undelivered, client, packet) if packet.ack_id is None else None
+            call_id = self._control.relay_now(client.session, request, missed) if isinstance(request, Relay) else None
         except Exception:  # noqa: BLE001 - the gateway's guard: the general way says what is wrong, and logs it
             return False
         if call_id is None:
@@ -364,6 +373,11 @@ class Gateway:
         record = EventHandled(packet.event, "ok", call_id, client.session.id, received_at_s, 0.0, took_s, None)
         self._observer.event_handled(record)
         return True
+
+    def _undelivered(self, client: _Client, packet: Packet) -> None:
+        """An event that was on its way to another node did not get there."""
+        self._refuse(client, packet, ReceiverNotFoundError(), None)
+        self._observer.messages_dropped("undelivered", 1)
 
     async def _answer(self, client: _Client, packet: Packet, received_at_s: float) -> None:
         self.events_in_progress += 1

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.adapters.memory.router import MemoryRouter
+from service.adapters.redis.router import MOST_POSTED
 from service.domain.effects import Effect, PeerReconnected
 from service.domain.ids import CallId, SessionId, UserId
 from service.ports import Router
@@ -101,12 +102,48 @@ async def test_posting_to_nobody_who_is_here_says_so(
     assert outlet.told == []
 
 
-@pytest.mark.parametrize("router", ["across nodes"], indirect=True)
-async def test_posting_to_another_node_would_take_waiting(router: Router, outlet: RecordingOutlet) -> None:
+across = pytest.mark.parametrize("router", ["across nodes"], indirect=True)
+"""For routers whose sessions are all on another node."""
+
+
+def unwanted() -> None:
+    pytest.fail("what arrived was said not to have")
+
+
+@across
+async def test_posting_to_another_node_needs_somebody_to_tell(router: Router, outlet: RecordingOutlet) -> None:
     assert not router.post(effect(HERE))
+    assert not router.post(effect(HERE, ALSO_HERE), unwanted)
     await router.send((effect(HERE),))
     await outlet.has_been_told(1)
     assert len(outlet.told) == 1
+
+
+@across
+async def test_what_is_posted_to_another_node_keeps_its_place(router: Router, outlet: RecordingOutlet) -> None:
+    effects = [effect(HERE, user=f"{n}") for n in range(6)]
+    assert router.post(effects[0], unwanted)
+    assert router.post(effects[1], unwanted)
+    await router.send((effects[2],))
+    assert router.post(effects[3], unwanted)
+    assert router.post(effects[4], unwanted)
+    await router.send((effects[5],))
+    await outlet.has_been_told(6)
+    assert outlet.told == [(HERE, each) for each in effects]
+
+
+@across
+async def test_not_more_is_posted_than_may_wait(router: Router, outlet: RecordingOutlet) -> None:
+    taken = 0
+    while router.post(effect(HERE, user=f"{taken}"), unwanted):
+        taken += 1
+    assert taken == MOST_POSTED
+    await router.send((effect(HERE, user="last"),))
+    await outlet.has_been_told(taken + 1)
+    assert [told.user for _, told in outlet.told if isinstance(told, PeerReconnected)] == [
+        *(f"{n}" for n in range(taken)),
+        "last",
+    ]
 
 
 @here

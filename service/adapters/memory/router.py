@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from service.domain.effects import Effect
 from service.domain.ids import SessionId
-from service.ports import Outlet
+from service.ports import Outlet, Undelivered
 
 
 class MemoryRouter:
@@ -28,7 +28,7 @@ class MemoryRouter:
         ]
         return frozenset(unreachable)
 
-    def post(self, effect: Effect) -> bool:
+    def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
         """See `service.ports.Router.post`."""
         outlet = self._outlet
         if outlet is None:

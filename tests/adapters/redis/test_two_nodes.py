@@ -298,6 +298,10 @@ async def test_a_call_between_nodes_goes_on_after_an_outage(redis: RedisServer, 
                 answer = await alice.ask("ice:candidate", candidate)
             assert answer["error"]["code"] == "receiver_not_found"
             assert (await alice.next())[0] == "error"
+            async with asyncio.timeout(BOUND_S):
+                await alice.emit("ice:candidate", candidate)
+                name, told = await alice.next()
+            assert (name, told["event"], told["code"]) == ("error", "ice:candidate", "receiver_not_found")
             assert [status_of(f"{server.url}/livez") for server in (one, other)] == [200, 200]
             if fault == "restart":
                 redis.start()

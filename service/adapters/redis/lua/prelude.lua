@@ -30,8 +30,8 @@ local function is_alive(node, now)
   return lease ~= false and tonumber(lease) >= now
 end
 
-local function is_fenced()
-  local now = now_ms()
+local function is_fenced(now)
+  now = now or now_ms()
   return now > NOT_AFTER or redis.call('HGET', P .. 'epochs', ME) ~= EPOCH or not is_alive(ME, now)
 end
 
@@ -47,8 +47,9 @@ local function call_of(user)
   return id and redis.call('HGET', P .. 'call:' .. id, 'd')
 end
 
+-- False if the node has no inbox.
 local function tell(node, ...)
-  redis.call('XADD', P .. 'inbox:' .. node, 'NOMKSTREAM', 'MAXLEN', '~', INBOX_ENTRIES, '*', ...)
+  return redis.call('XADD', P .. 'inbox:' .. node, 'NOMKSTREAM', 'MAXLEN', '~', INBOX_ENTRIES, '*', ...)
 end
 
 -- Tell the other nodes of a call what became of it.
