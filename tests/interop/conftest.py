@@ -6,7 +6,10 @@ import pytest
 
 from tests.interop.conformance_server import BRISK, CALM, HASTY, Conformance, conformance_server
 from tests.interop.js_client import MODES, Driver, Stage, node_driver, stage
+from tests.interop.places import PLACES, TwoNodes, Urls, two_nodes, urls_of
 from tests.support.server import Server, running_server
+
+IMPATIENT = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1", "RECONNECT_GRACE_S": "0"}
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +22,37 @@ def driver(server: Server, impatient_server: Server) -> Iterator[Driver]:
 @pytest.fixture(scope="session")
 def impatient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Rings for one second, misses a silent client within two, and keeps no call for one that is lost."""
-    settings = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1", "RECONNECT_GRACE_S": "0"}
-    with running_server(tmp_path_factory.mktemp("impatient"), **settings) as running:
+    with running_server(tmp_path_factory.mktemp("impatient"), **IMPATIENT) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    """As `server`, twice."""
+    with two_nodes(tmp_path_factory.mktemp("nodes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def impatient_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    """As `impatient_server`, twice."""
+    with two_nodes(tmp_path_factory.mktemp("impatient-nodes"), **IMPATIENT) as running:
+        yield running
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def urls(request: pytest.FixtureRequest, place: str) -> Urls:
+    return urls_of(request, place, "server", "nodes")
+
+
+@pytest.fixture
+def impatient_urls(request: pytest.FixtureRequest, place: str) -> Urls:
+    return urls_of(request, place, "impatient_server", "impatient_nodes")
 
 
 @pytest.fixture(params=MODES)
@@ -30,14 +61,14 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def clients(driver: Driver, server: Server, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, server.url, mode) as opened:
+async def clients(driver: Driver, urls: Urls, mode: str) -> AsyncIterator[Stage]:
+    async with stage(driver, urls, mode) as opened:
         yield opened
 
 
 @pytest.fixture
-async def impatient_clients(driver: Driver, impatient_server: Server, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, impatient_server.url, mode) as opened:
+async def impatient_clients(driver: Driver, impatient_urls: Urls, mode: str) -> AsyncIterator[Stage]:
+    async with stage(driver, impatient_urls, mode) as opened:
         yield opened
 
 

@@ -115,11 +115,12 @@ class JsClient:
 
 
 class Stage:
-    """The clients of one test."""
+    """The clients of one test. Where there are several addresses, they take turns."""
 
-    def __init__(self, writer: asyncio.StreamWriter, url: str, mode: str) -> None:
-        self.url = url
+    def __init__(self, writer: asyncio.StreamWriter, urls: tuple[str, ...], mode: str) -> None:
+        self.urls = urls
         self.mode = mode
+        self._turns = itertools.cycle(urls)
         self._writer = writer
         self._clients: dict[str, JsClient] = {}
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -129,7 +130,7 @@ class Stage:
         client = JsClient(self, f"{name}-{next(_numbers)}")
         self._clients[client.name] = client
         chosen = {**MODES[mode or self.mode], **options}
-        answer = await self.ask(do="open", client=client.name, url=self.url, options=chosen)
+        answer = await self.ask(do="open", client=client.name, url=next(self._turns), options=chosen)
         client.sid = answer["sid"]
         return client
 
@@ -172,10 +173,10 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(driver: Driver, url: str, mode: str) -> AsyncIterator[Stage]:
-    """A stage whose clients talk to the server at this address in this mode."""
+async def stage(driver: Driver, urls: str | tuple[str, ...], mode: str) -> AsyncIterator[Stage]:
+    """A stage whose clients talk to the server at this address, or these in turn, in this mode."""
     reader, writer = await asyncio.open_connection("127.0.0.1", driver.port, limit=LINE_LIMIT)
-    opened = Stage(writer, url, mode)
+    opened = Stage(writer, (urls,) if isinstance(urls, str) else urls, mode)
     listening = asyncio.create_task(opened.listen(reader))
     try:
         yield opened

@@ -7,7 +7,7 @@ from tests.interop.script import answered, ended, status
 async def test_party_whose_process_dies(impatient_clients: Stage, mode: str) -> None:
     (alice,) = await impatient_clients.join("alice")
     with node_driver() as doomed:
-        async with stage(doomed, impatient_clients.url, mode) as theirs:
+        async with stage(doomed, impatient_clients.urls[-1:], mode) as theirs:
             (bob,) = await theirs.join("bob")
             call_id = await answered(alice, bob)
             doomed.process.kill()

@@ -5,15 +5,15 @@ The server is one with short heartbeats, because this client waits for its last 
 
 import pytest
 
+from tests.interop.places import Urls
 from tests.interop.py_client import py_client
-from tests.support.server import Server
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_whole_call(impatient_server: Server, transport: str) -> None:
+async def test_whole_call(impatient_urls: Urls, transport: str) -> None:
     async with (
-        py_client(impatient_server.url, transport, "alice") as alice,
-        py_client(impatient_server.url, transport, "bob") as bob,
+        py_client(impatient_urls[0], transport, "alice") as alice,
+        py_client(impatient_urls[-1], transport, "bob") as bob,
     ):
         answer = await alice.ask("call:initiate", {"to": bob.name, "callType": "video"})
         call_id = answer["callId"]
@@ -36,9 +36,9 @@ async def test_whole_call(impatient_server: Server, transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_party_leaves(impatient_server: Server, transport: str) -> None:
-    async with py_client(impatient_server.url, transport, "alice") as alice:
-        async with py_client(impatient_server.url, transport, "bob") as bob:
+async def test_party_leaves(impatient_urls: Urls, transport: str) -> None:
+    async with py_client(impatient_urls[0], transport, "alice") as alice:
+        async with py_client(impatient_urls[-1], transport, "bob") as bob:
             call_id = (await alice.ask("call:initiate", {"to": bob.name, "callType": "audio"}))["callId"]
             assert (await alice.next())[0] == "call:initiated"
         ended = {"callId": call_id, "by": bob.name, "code": "connection_lost", "reason": "User disconnected"}
@@ -46,8 +46,8 @@ async def test_party_leaves(impatient_server: Server, transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_refusal(impatient_server: Server, transport: str) -> None:
-    async with py_client(impatient_server.url, transport, "alice") as alice:
+async def test_refusal(impatient_urls: Urls, transport: str) -> None:
+    async with py_client(impatient_urls[0], transport, "alice") as alice:
         error = {"message": "User not found", "code": "user_not_found", "event": "call:initiate"}
         answer = await alice.ask("call:initiate", {"to": "nobody", "callType": "audio"})
         assert answer == {"ok": False, "error": error}

@@ -7,10 +7,13 @@ import pytest
 
 from service.domain.missed import MAX_MESSAGES
 from tests.interop.js_client import Driver, Heard, JsClient, Stage, stage
+from tests.interop.places import TwoNodes, two_nodes, urls_of
 from tests.interop.script import all_hear, answered, ended, hear_nothing, refused, status
 from tests.support.server import Server, running_server
 
 OK = {"ok": True}
+WATCHFUL = {"PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1"}
+HASTY = {"RECONNECT_GRACE_S": "0.3"}
 
 
 at_once = pytest.mark.parametrize("mode", ["websocket", "upgrade"])
@@ -20,26 +23,37 @@ at_once = pytest.mark.parametrize("mode", ["websocket", "upgrade"])
 @pytest.fixture(scope="module")
 def watchful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Misses a silent client within two seconds; the grace is the default."""
-    settings = {"PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1"}
-    with running_server(tmp_path_factory.mktemp("reconnects"), **settings) as running:
+    with running_server(tmp_path_factory.mktemp("reconnects"), **WATCHFUL) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def watchful_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    with two_nodes(tmp_path_factory.mktemp("reconnects-nodes"), **WATCHFUL) as running:
         yield running
 
 
 @pytest.fixture
-async def clients(driver: Driver, watchful: Server, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, watchful.url, mode) as opened:
+async def clients(request: pytest.FixtureRequest, driver: Driver, place: str, mode: str) -> AsyncIterator[Stage]:
+    async with stage(driver, urls_of(request, place, "watchful", "watchful_nodes"), mode) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def short_grace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("grace"), RECONNECT_GRACE_S="0.3") as running:
+    with running_server(tmp_path_factory.mktemp("grace"), **HASTY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def short_grace_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    with two_nodes(tmp_path_factory.mktemp("grace-nodes"), **HASTY) as running:
         yield running
 
 
 @pytest.fixture
-async def hasty_clients(driver: Driver, short_grace: Server, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, short_grace.url, mode) as opened:
+async def hasty_clients(request: pytest.FixtureRequest, driver: Driver, place: str, mode: str) -> AsyncIterator[Stage]:
+    async with stage(driver, urls_of(request, place, "short_grace", "short_grace_nodes"), mode) as opened:
         yield opened
 
 

@@ -102,6 +102,11 @@ class Copies:
         """The copy of this call."""
         return self._calls.get(call_id)
 
+    def is_past_ringing(self, call_id: CallId) -> bool:
+        """Whether this node knows that the call was answered or is over."""
+        copy = self._calls.get(call_id)
+        return call_id in self._over or (copy is not None and copy.call.state is not State.RINGING)
+
     def call_of(self, user: UserId) -> Copy | None:
         """The copy of the user's call, if there is one here."""
         call_id = self._call_ids.get(user)

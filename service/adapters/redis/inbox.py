@@ -12,7 +12,7 @@ from service.adapters.redis.directory import RedisDirectory
 from service.adapters.redis.link import RETRY_S, Spawn, keep_running, packed
 from service.adapters.redis.membership import Membership
 from service.adapters.redis.wire import Batch, Dismissal, PoisonError, decode_batch, decode_messages
-from service.domain.effects import Effect, RelayAnswer
+from service.domain.effects import Effect, Incoming, RelayAnswer
 from service.domain.ids import CallId, SessionId, UserId
 from service.ports import Clock, Outlet, RedisWatch
 
@@ -149,6 +149,8 @@ class Inbox:
         return len(messages)
 
     def _deliver(self, effect: Effect) -> None:
+        if isinstance(effect, Incoming) and self._directory.copies.is_past_ringing(effect.call_id):
+            return  # glare: the callee has answered by calling, on this node, before he could be rung
         for session in effect.to:
             if self._outlet is None or not self._outlet.deliver(session, effect):
                 self._watch.delivery_missed()
