@@ -206,11 +206,27 @@ class CallControl:
         return True
 
     async def settle(self) -> None:
-        """The directory can be asked again: do what the loss of sockets meant to calls in the meantime."""
+        """The directory can be asked again: catch up with what happened in the meantime.
+
+        Sockets that were lost are missed now. Users who are here, and whom the others took for lost with this node,
+        are back.
+        """
         unsettled, self._unsettled = self._unsettled, []
         for session, event in unsettled:
             with suppress(OutOfReachError):  # again; it is kept for the next time
                 await self._lost(session, event)
+        with suppress(OutOfReachError):  # again; there is a next time, too
+            for call in await self._directory.live_calls():
+                for party in (call.caller, call.callee):
+                    if party.away_until_s is not None and self._directory.call_at_hand(party.user) is not None:
+                        await self._resume(party.user)
+
+    async def _resume(self, user: UserId) -> None:
+        """A user of this node, who never left, takes part in his call again."""
+        for session in (await self._directory.presence(user)).sessions:
+            call, effects = await self._take_over(session, user, ())
+            missed = await self._collect(call, user)
+            await self._router.send((*effects, *missed.addressed_to(session)))
 
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""

@@ -48,6 +48,27 @@ def candidates(rig: Rig, session: Session) -> list[str]:
     return [effect.candidate.decode() for effect in rig.take(session) if isinstance(effect, RelayCandidate)]
 
 
+@pytest.mark.parametrize("both", [False, True])
+async def test_who_was_only_taken_for_lost_is_back_when_the_node_is(both: bool) -> None:
+    rig = Rig(grace_s=10)
+    alice, bob = await connected(rig)
+    for lost in (bob, alice)[: 1 + both]:  # what another node makes of a node without a sign of life
+        await rig.control.left(lost, goodbye=False, with_node=True)
+    if not both:
+        await say(rig, alice, BOB, "1", "2")
+    rig.heard.clear()
+    for lost, user in ((bob, BOB), (alice, ALICE))[: 1 + both]:
+        await rig.directory.seat(user, lost.id)
+    for _ in range(2):  # the second time there is nothing left to do
+        await rig.control.settle()
+    assert candidates(rig, bob) == ([] if both else ["1", "2"])
+    await say(rig, alice, BOB, "3")
+    await say(rig, bob, ALICE, "4")
+    assert (candidates(rig, bob), candidates(rig, alice)) == (["3"], ["4"])
+    await rig.passes(11)
+    assert await rig.directory.live_calls()
+
+
 async def test_what_is_missed_comes_after_the_join_once_and_in_order() -> None:
     rig = Rig(grace_s=10)
     alice, bob = await connected(rig)
