@@ -1,28 +1,22 @@
 """A node that is cut off from Redis beyond its lease, without any connection breaking, and comes back."""
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from redis.asyncio import Redis
 
 from tests.chaos.footprint import returned, settled
 from tests.chaos.healthy import talking
-from tests.interop.raw_client import RawClient, emit, hear, raw_user
+from tests.chaos.nodes import answer, answered, node_of, relay, ring
+from tests.interop.raw_client import emit, hear, raw_user
 from tests.support.redis import RedisServer, eventually, running_redis
 from tests.support.server import Server, running_server
 from tests.support.wire import Wire, wire_to
 
 LEASE_S = "1"
-BOUND_S = 2.0
-"""Far more than the 0.5 s that a client may wait on Redis, far less than for ever."""
-
-CANDIDATES = 20
 SETTINGS = {"NODE_LEASE_S": LEASE_S, "LIMIT_EVENTS": "0"}
-RETURNS = ("call:peer-reconnecting", "call:peer-reconnected")
 
 
 class Divided(NamedTuple):
@@ -50,51 +44,6 @@ def divided(tmp_path: Path, grace_s: str) -> Iterator[Divided]:
         cut = stack.enter_context(running_server(tmp_path, REDIS_URL=far, **settings))
         well = stack.enter_context(running_server(tmp_path, REDIS_URL=redis.url, **settings))
         yield Divided(cut, well, wire, redis)
-
-
-async def answer(client: RawClient, event: str, payload: dict[str, object]) -> tuple[str, dict[str, Any]]:
-    """What is heard next after an event, within the bound."""
-    async with asyncio.timeout(BOUND_S):
-        await emit(client, event, payload)
-        return await hear(client)
-
-
-async def node_of(redis: Redis, user: str) -> str:
-    """The node on which a user is seated, as Redis has it."""
-    (node,) = (name for field, name in (await redis.hgetall(f"signalling:user:{user}")).items() if field[:2] == "s:")
-    return str(node)
-
-
-async def ring(caller: RawClient, callee: RawClient, callee_id: str) -> None:
-    """Place a call and end it: both hear of it."""
-    event, told = await answer(caller, "call:initiate", {"to": callee_id, "callType": "audio"})
-    assert event == "call:initiated"
-    assert (await hear(callee))[0] == "call:incoming"
-    await emit(caller, "call:end", {"callId": told["callId"]})
-    for party in (caller, callee):
-        assert (await hear(party))[0] == "call:ended"
-
-
-async def answered(caller: tuple[RawClient, str], callee: tuple[RawClient, str]) -> str:
-    """Place a call and accept it; gives its id."""
-    _, told = await answer(caller[0], "call:initiate", {"to": callee[1], "callType": "audio"})
-    call_id = str(told["callId"])
-    assert (await hear(callee[0]))[0] == "call:incoming"
-    await emit(callee[0], "call:accept", {"callId": call_id, "from": caller[1]})
-    for client, _ in (caller, callee):
-        assert await hear(client) == ("call:accepted", {"callId": call_id, "by": callee[1]})
-    return call_id
-
-
-async def relay(sender: tuple[RawClient, str], receiver: tuple[RawClient, str]) -> None:
-    """Candidates get through within the bound, complete and in order."""
-    for number in range(CANDIDATES):
-        await emit(sender[0], "ice:candidate", {"candidate": {"n": number}, "to": receiver[1]})
-    async with asyncio.timeout(BOUND_S):
-        for number in range(CANDIDATES):
-            while (heard := await hear(receiver[0]))[0] in RETURNS:
-                pass
-            assert heard == ("ice:candidate", {"candidate": {"n": number}, "from": sender[1]})
 
 
 async def test_a_node_cut_off_beyond_its_lease_is_fenced_and_comes_back(divided: Divided, grace_s: str) -> None:
