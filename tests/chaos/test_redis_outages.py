@@ -62,6 +62,6 @@ async def test_redis_is_away_and_comes_back_empty(tmp_path: Path, outage_s: floa
         async with redis.client() as store:
 
             async def is_empty() -> bool:
-                return all(key.startswith(LASTING) for key in await store.keys("*"))
+                return all(str(key).startswith(LASTING) for key in await store.keys("*"))
 
             await eventually(is_empty)
