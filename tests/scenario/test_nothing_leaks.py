@@ -17,7 +17,7 @@ from tests.adapters.jwt.tokens import forged, issuer_key
 from tests.observability.collector import Collector
 from tests.scenario.failing_server import FATAL
 from tests.support.backend import Asked, Backend, answer_with, http, running_backend
-from tests.support.server import Server, running_server
+from tests.support.server import Server, free_port, running_server
 
 MARK = "qZx9mark"
 JWT_SECRET, TURN_SECRET, ASK_SECRET, ADMIN_TOKEN = (
@@ -196,8 +196,8 @@ async def offenders(connect: Connect) -> None:
         assert await flooder.close_code() == 4029
 
 
-async def sent_away(connect: Connect, server: Server) -> None:
-    url = f"{server.url}/admin/users/{ALICE}/connections"
+async def sent_away(connect: Connect, server: Server, admin_port: int) -> None:
+    url = f"http://127.0.0.1:{admin_port}/admin/users/{ALICE}/connections"
     async with joined(connect, ALICE) as alice, aiohttp.ClientSession() as session:
         for given, status in ((f"{ADMIN_TOKEN}x", 401), (ADMIN_TOKEN, 200)):
             async with session.delete(url, headers={"Authorization": f"Bearer {given}"}) as answer:
@@ -222,13 +222,14 @@ async def test_no_mark_comes_out(tmp_path: Path) -> None:
         backend.answer = who_may_call
         asked = {"AUTH_JWKS_URL": issuer.url, "AUTHORIZE_URL": backend.url}
         settings = {**SETTINGS, **asked, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        with running_server(tmp_path, command, **settings) as server:
+        admin_port = free_port()
+        with running_server(tmp_path, command, **settings, ADMIN_PORT=str(admin_port)) as server:
             async with clients(server, errors) as connect:
                 await a_call_with_a_lost_socket(connect)
                 await refused_calls(connect, backend)
                 await bad_tokens(connect)
                 await offenders(connect)
-                await sent_away(connect, server)
+                await sent_away(connect, server, admin_port)
             collector.wait_for("call")
             accept = {"Accept": "application/openmetrics-text"}
             async with aiohttp.ClientSession(headers=accept) as session, session.get(server.metrics_url) as answer:
