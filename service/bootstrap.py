@@ -4,7 +4,6 @@ import asyncio
 import gc
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -45,10 +44,6 @@ from service.values import rate_of, split
 GC_THRESHOLDS = (20_000, 20, 100)
 """When the collector looks for cycles (`gc.set_threshold`). There are next to none, and looking for them as often as
 Python does by default took a quarter of the CPU of an observed call."""
-
-SWITCH_INTERVAL_S = 0.0001
-"""After how long a thread lets another one run (`sys.setswitchinterval`). Python's 5 ms are what the event loop would
-wait each time while the thread that exports traces, or answers a scrape, is at work."""
 
 
 class Node(NamedTuple):
@@ -312,7 +307,6 @@ async def run(settings: Settings) -> None:
         node.cluster.start()
     gc.freeze()  # what is here now stays
     gc.set_threshold(*GC_THRESHOLDS)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     await serve(
         node.transport,
         listener,
