@@ -1,8 +1,9 @@
 """Calls between two nodes, this server against Node: `python -m bench.across`.
 
 Two processes of each share one Redis. Callers are on the one, callees on the other, so that every message of a call
-crosses over. Node's are Socket.IO with its Redis adapter. The same calls with both parties on one of our two nodes
-show what the way across costs. All run in turn, each with fresh processes.
+crosses over. Node's are Socket.IO with its Redis adapter; they look up whether the receiver of a relay is there, as the
+original does, or save themselves that. The same calls with both parties on one of our two nodes show what the way
+across costs. All run in turn, each with fresh processes.
 """
 
 import argparse
@@ -58,13 +59,14 @@ class Peer(NamedTuple):
     command: Sequence[str]
     across: bool = True
     observed: bool = False
+    settings: Mapping[str, str] = {}
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Cluster]:
         """Start two nodes on a Redis of their own."""
         with contextlib.ExitStack() as stack:
             shared = stack.enter_context(running(REDIS))
-            settings = {"REDIS_URL": f"redis://127.0.0.1:{shared.port}/0"}
+            settings = {"REDIS_URL": f"redis://127.0.0.1:{shared.port}/0", **self.settings}
             if self.observed:
                 sink = stack.enter_context(running((sys.executable, "-m", "bench.sink")))
                 settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink.port}", **UNLIMITED}
@@ -85,6 +87,7 @@ def peers() -> tuple[Peer, ...]:
     return (
         Peer("ours", OURS, observed=True),
         Peer("Node", node_command("across.mjs")),
+        Peer("Node, no look-ups", node_command("across.mjs"), settings={"LOOK_UP_RECEIVERS": "false"}),
         Peer("ours within a node", OURS, across=False, observed=True),
     )
 

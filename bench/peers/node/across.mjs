@@ -1,10 +1,13 @@
 // The server that is replaced, spread over several processes as Socket.IO's documentation does it: rooms for users,
 // messages between processes through the Redis adapter, and what its maps held in Redis. As bare as server.mjs.
-// Usage: HOST=127.0.0.1 PORT=8001 REDIS_URL=redis://127.0.0.1:6379 node across.mjs
+// Usage: LOOK_UP_RECEIVERS=true HOST=127.0.0.1 PORT=8001 REDIS_URL=redis://127.0.0.1:6379 node across.mjs
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
+
+// Whether the receiver of a relay is online, as the original checks; that is one more question to Redis for each.
+const looksUp = process.env.LOOK_UP_RECEIVERS !== "false";
 
 const redis = createClient({ url: process.env.REDIS_URL });
 const subscriber = redis.duplicate();
@@ -51,10 +54,10 @@ io.on("connection", (socket) => {
     }
   }
 
-  // Whether the receiver is online is not asked here: that would be one more question to Redis for each candidate.
   function relay(event, failure, pick) {
-    on(event, failure, (data) => {
+    on(event, failure, async (data) => {
       if (!me || data.from !== me) return "Unauthorized";
+      if (looksUp && !(await redis.exists(online(data.to)))) return "Receiver not found";
       to(data.to).emit(event, pick(data));
     });
   }
