@@ -266,6 +266,8 @@ def warnings(settings: Settings) -> tuple[str, ...]:
         found.append("Anybody may join as anybody: set AUTH_JWT_SECRETS or AUTH_JWKS_URL")
     elif settings.auth_required is False:
         found.append("Whoever sends no token may join as anybody: AUTH_REQUIRED=false")
+    if "*" in settings.client_urls:
+        found.append("Pages of every site may connect: set CLIENT_URL to the origins of yours")
     if _is_in_the_clear(settings.auth_jwks_url):
         found.append("Whoever can change traffic to the issuer can log in as anybody: AUTH_JWKS_URL without https")
     if _is_in_the_clear(settings.authorize_url):

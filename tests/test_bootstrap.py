@@ -12,11 +12,17 @@ SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - made up
 
 
 def warned(**settings: Any) -> str:
-    return "; ".join(warnings(Settings(_env_file=None, **settings)))  # type: ignore[call-arg] # pydantic-settings takes it
+    chosen = {"client_url": "https://app.example.com", **settings}
+    return "; ".join(warnings(Settings(_env_file=None, **chosen)))  # type: ignore[call-arg] # pydantic-settings takes it
 
 
 def test_without_authentication() -> None:
     assert "AUTH_JWT_SECRETS" in warned()
+
+
+def test_every_site_is_let_in() -> None:
+    assert "CLIENT_URL" in warned(client_url="*", auth_jwt_secrets=SECRET)
+    assert "CLIENT_URL" in warned(client_url="https://app.example.com,*", auth_jwt_secrets=SECRET)
 
 
 def test_with_authentication() -> None:
