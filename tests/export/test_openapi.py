@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from service.export.openapi import admin_openapi_document
 from service.protocol.admin import FAILURES, OPERATIONS, PREFIX, AdminError
-from service.transport.admin import Admin, admin_app
+from tests.support.admin import admin_app_without_node
 
 DOCUMENT = json.loads(admin_openapi_document())
 METHODS = ("get", "put", "post", "delete")
@@ -18,20 +18,7 @@ OPERATION_IDS = [operation.name for operation in OPERATIONS]
 
 def served() -> set[tuple[str, str]]:
     """What the application has routes for."""
-    nothing: Any = type("Nothing", (), {"now": lambda _self: 0.0})()
-    parts = Admin(
-        token="",
-        node=None,
-        control=nothing,
-        directory=nothing,
-        gateway=nothing,
-        health=nothing,
-        drain=nothing,
-        clock=nothing,
-        can_reach_others=None,
-        explain=lambda _call_id: None,
-    )
-    routes = admin_app(parts).router.routes
+    routes = admin_app_without_node().router.routes
     return {(method, re.sub(r"<(\w+):str>", r"{\1}", f"/{route.path}")) for route in routes for method in route.methods}
 
 

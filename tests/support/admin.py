@@ -8,11 +8,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
+from sanic import Sanic
 
 from service.export.openapi import admin_openapi_document
+from service.transport.admin import Admin, admin_app
 from tests.support.server import Server, free_port, running_server
 
 TOKEN = "a token of the tests with more than 32 characters"  # noqa: S105 - made up
@@ -82,6 +85,24 @@ def check(method: str, path: str, answer: Answer) -> None:
         content = operation["responses"][str(answer.status)]["content"]
         schema = content[answer.headers["content-type"].partition(";")[0]]["schema"]
     Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(answer.body)
+
+
+def admin_app_without_node(token: str = TOKEN, control: Any = None) -> Sanic:  # type: ignore[type-arg]
+    """The admin API of no node, for what does not need one; `control` stands for its call control."""
+    nothing: Any = SimpleNamespace(now=lambda: 0.0)
+    parts = Admin(
+        token=token,
+        node=None,
+        control=control,
+        directory=nothing,
+        gateway=nothing,
+        health=nothing,
+        drain=nothing,
+        clock=nothing,
+        can_reach_others=None,
+        explain=lambda _call_id: None,
+    )
+    return admin_app(parts)
 
 
 @contextlib.contextmanager

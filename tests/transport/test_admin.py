@@ -10,7 +10,7 @@ from sanic import Sanic
 from sanic_testing.testing import SanicASGITestClient
 
 from service.ports import OutOfReachError
-from service.transport.admin import Admin, admin_app
+from tests.support.admin import admin_app_without_node
 
 TOKEN = "t" * 32
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
@@ -20,21 +20,7 @@ def app_with(evict: Exception) -> Sanic:  # type: ignore[type-arg]
     async def failing(_user: str) -> int:
         raise evict
 
-    nothing: Any = SimpleNamespace(now=lambda: 0.0)
-    control: Any = SimpleNamespace(evict=failing)
-    parts = Admin(
-        token=TOKEN,
-        node=None,
-        control=control,
-        directory=nothing,
-        gateway=nothing,
-        health=nothing,
-        drain=nothing,
-        clock=nothing,
-        can_reach_others=None,
-        explain=lambda _call_id: None,
-    )
-    return admin_app(parts)
+    return admin_app_without_node(TOKEN, SimpleNamespace(evict=failing))
 
 
 async def evict(error: Exception) -> tuple[int, dict[str, Any]]:
