@@ -392,7 +392,7 @@ class Settings(BaseSettings):
     call_records: str = _setting(
         "off",
         "Where one JSON line for each ended call goes: `off`, `stdout`, or the path of a file to append to.",
-        "/var/log/signalling/calls.jsonl",
+        "/var/log/signalling-calls.jsonl",
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "The least severe log lines to write: `debug`, `info`, `warning` or `error`.", "info"

@@ -1,5 +1,7 @@
 """Reading the settings when the server starts, and saying in one line what is wrong with them."""
 
+from pathlib import Path
+
 from pydantic import ValidationError
 
 from service.config import ENV_FILE, Settings
@@ -35,6 +37,9 @@ def _check_together(settings: Settings) -> None:
             "AUTH_REQUIRED: nobody could connect without anything to check tokens with; set AUTH_JWT_SECRETS or "
             "AUTH_JWKS_URL as well, or AUTH_REQUIRED=false"
         )
+    records = Path(settings.call_records)
+    if records.is_absolute() and (records.is_dir() or not records.parent.is_dir()):
+        raise ConfigError("CALL_RECORDS: must be a file in a directory that is there; make it, or name another")
     if bool(settings.turn_urls) != bool(settings.turn_secret):
         raise ConfigError("TURN_URLS and TURN_SECRET: each is of use only with the other; set both or none")
     if bool(settings.authorize_url) != bool(settings.authorize_secret):

@@ -263,3 +263,12 @@ def test_every_setting_has_an_effect_and_an_example_that_is_accepted(monkeypatch
         assert isinstance(field.json_schema_extra, dict)
         monkeypatch.setenv(name.upper(), str(field.json_schema_extra["example"]))
     load_settings()
+
+
+@pytest.mark.parametrize("place", ["nowhere/calls.jsonl", "."])
+def test_call_records_need_a_directory(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALL_RECORDS", str(tmp_path / place))
+    with pytest.raises(ConfigError, match="CALL_RECORDS: must be a file in a directory that is there"):
+        load_settings()
+    monkeypatch.setenv("CALL_RECORDS", str(tmp_path / "calls.jsonl"))
+    assert load_settings().call_records.endswith("calls.jsonl")

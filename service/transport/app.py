@@ -106,4 +106,4 @@ def _add_health(app: Sanic, health: Health) -> None:  # type: ignore[type-arg]
         """New clients are welcome. Take the node out of rotation when this fails."""
         if health.ready:
             return json({"status": "ready"})
-        return json({"status": "draining" if health.draining else "stopping"}, status=503)
+        return json({"status": "draining" if health.draining else "not ready"}, status=503)

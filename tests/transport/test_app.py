@@ -32,7 +32,7 @@ async def test_a_node_is_live_from_the_start_and_ready_only_while_it_wants_clien
             seen.append((path, answer.status, answer.json["status"]))
     starting, serving, stopping = seen[0:2], seen[2:4], seen[4:6]
     assert serving == [("/livez", 200, "live"), ("/readyz", 200, "ready")]
-    assert starting == stopping == [("/livez", 200, "live"), ("/readyz", 503, "stopping")]
+    assert starting == stopping == [("/livez", 200, "live"), ("/readyz", 503, "not ready")]
 
 
 async def test_a_node_that_drains_says_so_and_is_live(node: Node) -> None:
