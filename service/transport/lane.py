@@ -51,7 +51,7 @@ class Lane:
             self._queue = None
             raise
         else:
-            self._supervisor.spawn(self._name, self._finish(started, _taken(awaited), queue))
+            self._supervisor.spawn(self._name, self._finish(started, _marked(awaited, waiting=False), queue))
         return True
 
     async def _finish(self, started: Coroutine[Any, Any, None], awaited: object, queue: deque[Work]) -> None:
@@ -72,10 +72,10 @@ class Lane:
 def _resume(started: Coroutine[Any, Any, None], awaited: object) -> Generator[Any, Any, None]:
     """Go on, in a task, with a coroutine that was started outside one and waits for `awaited`."""
     try:
-        yield from _wait(awaited).__await__()
+        yield _marked(awaited, waiting=True)  # the task waits for it, as if the coroutine had been its own
     except BaseException as error:  # noqa: BLE001 - handed on to the coroutine that waits
         try:
-            awaited = _taken(started.throw(error))
+            awaited = started.throw(error)
         except StopIteration:
             return
         yield from _resume(started, awaited)
@@ -83,16 +83,8 @@ def _resume(started: Coroutine[Any, Any, None], awaited: object) -> Generator[An
         yield from started
 
 
-def _taken(awaited: object) -> object:
-    """Acknowledge what a coroutine waits for, as a task does; a future that is not cannot be waited for twice."""
+def _marked(awaited: object, *, waiting: bool) -> object:
+    """Mark a future as one that a coroutine hands to its task to wait for, or as taken by that."""
     if isinstance(awaited, asyncio.Future):
-        awaited._asyncio_future_blocking = False  # noqa: SLF001 - asyncio's protocol between futures and tasks
+        awaited._asyncio_future_blocking = waiting  # noqa: SLF001 - asyncio's protocol between futures and tasks
     return awaited
-
-
-async def _wait(awaited: object) -> None:
-    """Wait until `awaited` is done, whatever comes of it; the coroutine that waits for it looks itself."""
-    if isinstance(awaited, asyncio.Future):
-        await asyncio.wait((awaited,))
-    else:
-        await asyncio.sleep(0)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from service.adapters.redis.copies import Copies, Copy, RouteTable
 from service.adapters.redis.following import Following
-from service.adapters.redis.link import Argument
 from service.adapters.redis.membership import Membership, Restoration
+from service.adapters.redis.pipe import Argument
 from service.adapters.redis.scripts import (
     COLLECT,
     COMMIT,

@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from service.adapters.redis.address import Connect
 from service.adapters.redis.directory import RedisDirectory
-from service.adapters.redis.link import RETRY_S, Spawn, keep_running, packed
+from service.adapters.redis.link import RETRY_S, Spawn, keep_running
 from service.adapters.redis.membership import Membership
+from service.adapters.redis.pipe import Pipe, packed
 from service.adapters.redis.wire import Batch, Dismissal, PoisonError, decode_batch, decode_messages
 from service.domain.effects import Effect, Incoming, RelayAnswer
 from service.domain.ids import CallId, SessionId, UserId
@@ -55,6 +57,8 @@ class Inbox:
         self._last = FIRST
         self._is_new = False
         self._seen: dict[str, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self._asked_s = 0.0
         membership.last_read = lambda: self._last
         membership.on_new_inbox = self._begin_again
 
@@ -83,22 +87,37 @@ class Inbox:
                     await self._read(connection)
                 finally:
                     await connection.disconnect(nowait=True)
-            except (BusyLoadingError, ReadOnlyError, RedisError, OSError, EOFError, TimeoutError):
+            except (RedisError, OSError, EOFError, TimeoutError):
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
 
     async def _read(self, connection: AbstractConnection) -> None:
-        while True:
-            if self._is_new:
-                self._is_new, self._last = False, FIRST
-            read = ("XREAD", "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)
-            await connection.send_packed_command(packed(read), check_health=False)
-            answer = await connection.read_response(disable_decoding=True, timeout=ANSWER_TIMEOUT_S)
-            if answer is None or self._is_new:
-                continue
+        """Read until the connection ends, or does not answer.
+
+        Raises:
+            ConnectionError: that has happened.
+        """
+        pipe = Pipe(connection, lambda answer: self._answered(pipe, answer))
+        self._ask(pipe)
+        while not pipe.over.done() and (left_s := self._asked_s + ANSWER_TIMEOUT_S - self._loop.time()) > 0:
+            await asyncio.wait((pipe.over,), timeout=left_s)
+        raise ConnectionError
+
+    def _ask(self, pipe: Pipe) -> None:
+        if self._is_new:
+            self._is_new, self._last = False, FIRST
+        self._asked_s = self._loop.time()
+        pipe.write(packed(("XREAD", "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)))
+
+    def _answered(self, pipe: Pipe, answer: Any) -> None:  # noqa: ANN401 - whatever Redis gives
+        if isinstance(answer, ResponseError):
+            pipe.give_up()
+            return
+        if answer is not None and not self._is_new:
             for entry_id, fields in answer[0][1]:
                 self._last = entry_id.decode()
                 self._watch_lag(self._take(dict(zip(fields[::2], fields[1::2], strict=True))))
+        self._ask(pipe)
 
     def _watch_lag(self, messages: int) -> None:
         if messages:

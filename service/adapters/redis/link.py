@@ -1,22 +1,20 @@
 """One connection to Redis that all share: commands go out in the order given, those of one loop tick in one write.
 
-redis-py makes the connection (address, TLS, password) and speaks the protocol; its clients are not used, because
-each command of theirs takes a connection of its own, so that two of them may overtake each other. Commands are put
-into bytes by hiredis, which takes an eighth of the time.
+redis-py makes the connection; its clients are not used, because each command of theirs takes a connection of its
+own, so that two of them may overtake each other.
 """
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from service.adapters.redis.address import Connect
+from service.adapters.redis.pipe import Argument, Pipe, packed
 from service.adapters.redis.scripts import SCRIPTS, Script
 from service.ports import OutOfReachError, RedisWatch
 
@@ -31,7 +29,6 @@ RETRY_S = (0.02, 0.1, 0.25, 0.5)
 RESTART_S = 0.5
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-Argument = str | bytes | int
 _BROKEN = (RedisError, OSError, EOFError, TimeoutError)
 
 _log = logging.getLogger(__name__)
@@ -42,11 +39,6 @@ async def keep_running(name: str, spawn: Spawn, work: Callable[[], Coroutine[Any
     while True:
         await asyncio.wait((spawn(name, work()),))
         await asyncio.sleep(RESTART_S)
-
-
-def packed(command: tuple[Argument, ...]) -> bytes:
-    """A command as Redis reads it."""
-    return bytes(pack_command(command))  # type: ignore[arg-type] # its stub knows commands of one word only
 
 
 class _Waiting(NamedTuple):
@@ -63,12 +55,10 @@ class RedisLink:
         self._spawn = spawn
         self._watch = watch
         self._loop = asyncio.get_running_loop()
-        self._connection: AbstractConnection | None = None
-        self._unsent: list[tuple[Argument, ...]] = []
+        self._pipe: Pipe | None = None
+        self._unsent: list[bytes] = []
         self._waiting: deque[_Waiting] = deque()
-        self._has_unsent = asyncio.Event()
         self._is_up = asyncio.Event()
-        self._broken: asyncio.Future[None] = self._loop.create_future()
         self._is_looked_after = False
         self.on_down: Callable[[], None] = lambda: None
         """Called whenever the connection breaks."""
@@ -110,16 +100,23 @@ class RedisLink:
             OutOfReachError: there is no connection, or it broke; the command may have been carried out.
             ResponseError: Redis refused.
         """
-        if self._connection is None:
+        if self._pipe is None:
             raise OutOfReachError
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(packed(command))
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(_Waiting(name, answer, self._loop.time()))
         if not self._is_looked_after:
             self._is_looked_after = True
             self._loop.call_later(ANSWER_TIMEOUT_S, self._look_after)
-        self._unsent.append(command)
-        self._has_unsent.set()
         return await answer
+
+    def _flush(self) -> None:
+        """Send what this turn of the loop has asked for."""
+        if self._pipe is not None and self._unsent:
+            self._pipe.write(b"".join(self._unsent))
+            self._unsent.clear()
 
     # --- the life of the connection -----------------------------------------------------------------------
 
@@ -142,45 +139,16 @@ class RedisLink:
             await self._use(connection)
 
     async def _use(self, connection: AbstractConnection) -> None:
-        self._connection = connection
-        self._broken = self._loop.create_future()
+        self._pipe = pipe = Pipe(connection, self._settle)
         self._is_up.set()
-        reader = self._spawn("redis answers", self._read(connection))
-        writer = self._spawn("redis commands", self._write(connection))
         try:
-            await asyncio.wait((reader, writer, self._broken), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((pipe.over,))
         finally:
-            self._connection = None
+            self._pipe = None
             self._is_up.clear()
-            for task in (reader, writer):
-                task.cancel()
             self.on_down()
             self._give_up_waiting()
             await connection.disconnect(nowait=True)
-
-    async def _write(self, connection: AbstractConnection) -> None:
-        try:
-            while True:
-                await self._has_unsent.wait()
-                self._has_unsent.clear()
-                commands, self._unsent = self._unsent, []
-                await connection.send_packed_command(b"".join(map(packed, commands)), check_health=False)
-        except _BROKEN:
-            return
-
-    async def _read(self, connection: AbstractConnection) -> None:
-        try:
-            while True:
-                try:
-                    answer = await connection.read_response(disable_decoding=True, timeout=math.inf)
-                except (BusyLoadingError, ReadOnlyError):
-                    return  # the wrong server, or too early
-                except ResponseError as refusal:
-                    self._settle(refusal)
-                else:
-                    self._settle(answer)
-        except _BROKEN:
-            return
 
     def _settle(self, answer: object) -> None:
         waiting = self._waiting.popleft()
@@ -196,7 +164,6 @@ class RedisLink:
     def _give_up_waiting(self) -> None:
         now = self._loop.time()
         self._unsent.clear()
-        self._has_unsent.clear()
         while self._waiting:
             waiting = self._waiting.popleft()
             self._watch.command_done(waiting.name, now - waiting.since_s, "unknown")
@@ -215,6 +182,6 @@ class RedisLink:
         if left > 0:
             self._loop.call_later(left, self._look_after)
             return
-        if again and not self._broken.done():
-            self._broken.set_result(None)
+        if again and self._pipe is not None:
+            self._pipe.give_up()
         self._loop.call_later(SECOND_LOOK_S, lambda: self._look_after(again=True))

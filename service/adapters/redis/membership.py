@@ -17,7 +17,8 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from service.adapters.redis.link import Argument, RedisLink, Spawn, keep_running
+from service.adapters.redis.link import RedisLink, Spawn, keep_running
+from service.adapters.redis.pipe import Argument
 from service.adapters.redis.scripts import LEAVE, REGISTER, RENEW, Script
 from service.adapters.redis.wire import RedisTime
 from service.ports import Clock, OutOfReachError, RedisWatch

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from service.adapters.redis.copies import RouteTable
-from service.adapters.redis.link import Argument, Spawn
+from service.adapters.redis.link import Spawn
 from service.adapters.redis.membership import Membership
+from service.adapters.redis.pipe import Argument
 from service.adapters.redis.scripts import SEND
 from service.adapters.redis.wire import Dismissal, encode_batch, encode_message
 from service.domain.effects import Effect

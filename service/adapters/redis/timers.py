@@ -10,8 +10,9 @@ import itertools
 import logging
 from typing import NamedTuple
 
-from service.adapters.redis.link import Argument, Spawn, keep_running
+from service.adapters.redis.link import Spawn, keep_running
 from service.adapters.redis.membership import Membership, Restoration
+from service.adapters.redis.pipe import Argument
 from service.adapters.redis.scripts import CLAIM, DEADLINES, SETTLE
 from service.domain.ids import CallId
 from service.ports import Alarm, Clock, OnDue, OutOfReachError
