@@ -178,8 +178,14 @@ Undelivered = Callable[[], None]
 class Router(Protocol):
     """Brings effects to sessions, wherever they are."""
 
+    def tell(self, effects: Sequence[Effect]) -> None:
+        """Deliver in order; to each session of an effect once. What goes to other nodes is on its way on return.
+
+        For what follows from a decision that the directory has: a session that it does not reach will ask.
+        """
+
     async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
-        """Deliver in order; to each session of an effect once. Returns the sessions known to be unreachable."""
+        """Deliver likewise, and wait until it is known who was reached. Returns the sessions that were not."""
 
     def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
         """Deliver without waiting. False if nothing was delivered: `send` may still do it.

@@ -226,7 +226,7 @@ class CallControl:
         for session in (await self._directory.presence(user)).sessions:
             call, effects = await self._take_over(session, user, ())
             missed = await self._collect(call, user)
-            await self._router.send((*effects, *missed.addressed_to(session)))
+            self._router.tell((*effects, *missed.addressed_to(session)))
 
     async def wake(self, call_id: CallId) -> None:
         """The deadline of a call has come: do what is due, or wait on if it has moved."""
@@ -274,7 +274,7 @@ class CallControl:
         snapshot = _snapshot(call, user, missed)
         kept = len(missed.relays)
         joined = Joined(to=(session.id,), user=user, session=session.id, ice=grant, call=snapshot, kept=kept)
-        await self._router.send((joined, *taken_over, *missed.addressed_to(session.id)))
+        self._router.tell((joined, *taken_over, *missed.addressed_to(session.id)))
         for displaced in seat.displaced:
             await self._router.dismiss(displaced)
         return Outcome(joined, call.id if call else None)
@@ -308,7 +308,7 @@ class CallControl:
             raise NotJoinedError
         call = await self._call_of(session.user)
         report = IceReport(to=(session.id,), grant=self._ice(session, None if call is None else call.id))
-        await self._router.send((report,))
+        self._router.tell((report,))
         return Outcome(report)
 
     async def _initiate(self, session: Session, request: Request) -> Outcome:
@@ -334,7 +334,7 @@ class CallControl:
             if await self._committed(placed.call, _grounds(attempt)):
                 event = Accept(by=session.id) if caller.call else None
                 self._observe(caller.call, event, placed)
-                await self._perform(placed)
+                self._perform(placed)
                 return Outcome(_confirmation(placed, session.id), placed.call.id)
         raise ContentionError
 
@@ -402,7 +402,7 @@ class CallControl:
 
     async def _advance(self, load: Callable[[], Awaitable[Call | None]], event: Event) -> Step:
         done = await self._decide(load, event, ())
-        await self._router.send(done.effects)
+        self._router.tell(done.effects)
         return done
 
     async def _decide(
@@ -433,9 +433,9 @@ class CallControl:
             return False
         return True
 
-    async def _perform(self, done: Step) -> None:
+    def _perform(self, done: Step) -> None:
         self._arm(done.call)
-        await self._router.send(done.effects)
+        self._router.tell(done.effects)
 
     def _arm(self, call: Call) -> None:
         deadline = call.deadline_s

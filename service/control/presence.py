@@ -76,7 +76,7 @@ class PresenceControl:
         shown = await self._may_see(session.user, request.user)
         status = await self._now(request.user) if shown else OFFLINE
         report = StatusReport(to=(session.id,), user=request.user, online=status.online, in_call=status.in_call)
-        await self._router.send((report,))
+        self._router.tell((report,))
         return Outcome(report)
 
     async def watch(self, session: Session, request: Request) -> Outcome:

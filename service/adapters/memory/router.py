@@ -17,16 +17,13 @@ class MemoryRouter:
         """Name the node's own sockets. Nothing is reachable before."""
         self._outlet = outlet
 
+    def tell(self, effects: Sequence[Effect]) -> None:
+        """See `service.ports.Router.tell`."""
+        self._deliver(effects)
+
     async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
         """See `service.ports.Router.send`."""
-        outlet = self._outlet
-        unreachable = [
-            session
-            for effect in effects
-            for session in effect.to
-            if outlet is None or not outlet.deliver(session, effect)
-        ]
-        return frozenset(unreachable)
+        return self._deliver(effects)
 
     def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
         """See `service.ports.Router.post`."""
@@ -40,3 +37,13 @@ class MemoryRouter:
         """See `service.ports.Router.dismiss`."""
         if self._outlet is not None:
             self._outlet.dismiss(session)
+
+    def _deliver(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
+        outlet = self._outlet
+        unreachable = [
+            session
+            for effect in effects
+            for session in effect.to
+            if outlet is None or not outlet.deliver(session, effect)
+        ]
+        return frozenset(unreachable)

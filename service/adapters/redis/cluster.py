@@ -74,6 +74,7 @@ class Cluster(Restoration):
         self._on_returned: Callable[[], Awaitable[None]] | None = None
         self.membership.restoration = [self.directory, self.timers, self._reaper, self]
         self.directory.on_over = self._tell_over
+        self.directory.on_stored = self.timers.stored
 
     def attach(
         self, outlet: Outlet, *, on_due: OnDue, on_lost: OnLost, on_returned: Callable[[], Awaitable[None]]
@@ -108,6 +109,7 @@ class Cluster(Restoration):
         seats = self.directory.users_online
         while seats() and self.is_ready and self._clock.now() < deadline_s:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(STOP_LOOK_S)
+        await self.router.flush()
         await self.membership.leave()
 
     def returned(self, *, everything: bool) -> None:

@@ -66,6 +66,8 @@ class RedisDirectory(Restoration):
         """Told of a session of this node that lost its seat to another node while Redis was away."""
         self.on_over: Callable[[Call], None] = lambda _call: None
         """Told of a call of this node that the others ended while this node was taken for dead."""
+        self.on_stored: Callable[[Call], None] = lambda _call: None
+        """Told of a call that Redis has from this node now, and its deadline with it."""
 
     # --- service.ports.Directory ------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ class RedisDirectory(Restoration):
         for precondition in preconditions:
             conditions += _condition(precondition)
         try:
-            stored = await self._membership.run(COMMIT, *self._fields(copy), self._last_words(copy), *conditions)
+            stored = await self._membership.run(COMMIT, *self._commit_fields(copy), *conditions)
         except OutOfReachError:
             if not self.copies.is_all_here(call):
                 self._in_doubt.add(call.id)
@@ -153,6 +155,7 @@ class RedisDirectory(Restoration):
         if not stored:
             await self._look_again(call)
             raise ConflictError
+        self.on_stored(call)
         self.copies.keep(copy)
         self.following.changed_here(call.caller.user, call.callee.user)
 
@@ -235,7 +238,7 @@ class RedisDirectory(Restoration):
     async def _restore_call(self, call: Call, *, forgotten: bool) -> None:
         if call.state is State.ENDED:
             copy = self._copy(call)
-            await self._membership.command(COMMIT, *self._fields(copy), self._last_words(copy))
+            await self._membership.command(COMMIT, *self._commit_fields(copy))
             return
         may_be_missing = forgotten or self.copies.is_all_here(call)
         fields = self._fields(self._copy(call))
@@ -274,10 +277,12 @@ class RedisDirectory(Restoration):
         nodes = " ".join(dict.fromkeys(copy.routes.values()))
         return call.id, call.version, record, next(self._tokens), call.caller.user, call.callee.user, nodes
 
-    def _last_words(self, copy: Copy) -> bytes:
-        """What the other nodes of a call are told of its end, for those who watch; empty while it lives."""
-        ended = copy.call.state is State.ENDED
-        return encode_record(copy.call, {}, self._membership.time) if ended else b""
+    def _commit_fields(self, copy: Copy) -> tuple[Argument, ...]:
+        """The same, what the other nodes of a call that has ended are told for those who watch, and its deadline."""
+        call, time = copy.call, self._membership.time
+        last_words = encode_record(call, {}, time) if call.state is State.ENDED else b""
+        deadline_s = call.deadline_s
+        return *self._fields(copy), last_words, b"" if deadline_s is None else time.to_ms(deadline_s)
 
     def _read(self, record: bytes | None) -> Copy | None:
         if record is None:

@@ -68,18 +68,22 @@ class RedisRouter:
 
     # --- service.ports.Router -----------------------------------------------------------------------------------
 
+    def tell(self, effects: Sequence[Effect]) -> None:
+        """See `service.ports.Router.tell`."""
+        self._start(effects)
+
     async def send(self, effects: Sequence[Effect]) -> frozenset[SessionId]:
         """See `service.ports.Router.send`. Waits for Redis, but not for the other node."""
-        unreachable: set[SessionId] = set()
-        elsewhere: dict[str, set[SessionId]] = {}
-        for effect in effects:
-            for node, sessions in self._deliver(effect, unreachable).items():
-                elsewhere.setdefault(node, set()).update(sessions)
-                self._put(node, encode_message(replace(effect, to=tuple(sessions))))
+        unreachable, elsewhere = self._start(effects)
         if elsewhere and self._parcel is not None:
             for node in await self._parcel.missed:
                 unreachable |= elsewhere.get(node, set())
         return frozenset(unreachable)
+
+    async def flush(self) -> None:
+        """Wait until nothing is on its way to other nodes any more."""
+        while self._sender is not None and not self._sender.done():
+            await asyncio.wait((self._sender,))
 
     def post(self, effect: Effect, missed: Undelivered | None = None) -> bool:
         """See `service.ports.Router.post`. For one session on another node, while not too much waits for it."""
@@ -107,7 +111,18 @@ class RedisRouter:
         if node is not None:
             self._put(node, encode_message(Dismissal(session)))
 
-    def _deliver(self, effect: Effect, unreachable: set[SessionId]) -> dict[str, list[SessionId]]:
+    def _start(self, effects: Sequence[Effect]) -> tuple[set[SessionId], dict[str, set[SessionId]]]:
+        """Deliver to the sessions that are here, pack for the others. Gives those nowhere, and the others by node."""
+        nowhere: set[SessionId] = set()
+        elsewhere: dict[str, set[SessionId]] = {}
+        for effect in effects:
+            for node, sessions in self._deliver(effect, nowhere).items():
+                elsewhere.setdefault(node, set()).update(sessions)
+                theirs = effect if len(sessions) == len(effect.to) else replace(effect, to=tuple(sessions))
+                self._put(node, encode_message(theirs))
+        return nowhere, elsewhere
+
+    def _deliver(self, effect: Effect, nowhere: set[SessionId]) -> dict[str, list[SessionId]]:
         """Deliver to the sessions that are here; give the others by their node."""
         elsewhere: dict[str, list[SessionId]] = {}
         for session in effect.to:
@@ -115,7 +130,7 @@ class RedisRouter:
                 continue
             node = self._elsewhere(session)
             if node is None:
-                unreachable.add(session)
+                nowhere.add(session)
             else:
                 elsewhere.setdefault(node, []).append(session)
         return elsewhere

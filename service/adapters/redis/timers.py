@@ -1,5 +1,8 @@
 """Deadlines of calls in Redis: the node that set one wakes the call, or else whoever sees that it is overdue.
 
+A call is stored together with its deadline; only what moves without the call, or while Redis is away, is written
+from here.
+
 A deadline is taken in Redis before the call is woken, so that it is woken once. It is taken for `CLAIM_MS`; if
 the node dies in between, another one takes it after that. While Redis is away a node wakes the calls whose
 deadlines it has set itself: for calls that it may not decide on alone that fails, and is tried again.
@@ -14,6 +17,7 @@ from service.adapters.redis.link import Spawn, keep_running
 from service.adapters.redis.membership import Membership, Restoration
 from service.adapters.redis.pipe import Argument
 from service.adapters.redis.scripts import CLAIM, DEADLINES, SETTLE
+from service.domain.call import Call
 from service.domain.ids import CallId
 from service.ports import Alarm, Clock, OnDue, OutOfReachError
 
@@ -47,6 +51,7 @@ class RedisTimers(Restoration):
         self._on_due: OnDue | None = None
         self._mine: dict[CallId, _Deadline] = {}
         self._unwritten: dict[CallId, float | None] = {}
+        self._stored: tuple[CallId, float | None] | None = None
         self._writer: asyncio.Task[None] | None = None
 
     def attach(self, on_due: OnDue) -> None:
@@ -56,6 +61,10 @@ class RedisTimers(Restoration):
     def start(self) -> None:
         """Look after overdue deadlines of other nodes, too."""
         self._spawn("keep overdue deadlines", keep_running("overdue deadlines", self._spawn, self._sweep))
+
+    def stored(self, call: Call) -> None:
+        """The directory has written a call, and its deadline with it: to be told of that next is no news."""
+        self._stored = call.id, call.deadline_s
 
     # --- service.ports.Timers -----------------------------------------------------------------------------------
 
@@ -85,6 +94,9 @@ class RedisTimers(Restoration):
         self._start_writing()
 
     def _write(self, call_id: CallId, when_s: float | None) -> None:
+        stored, self._stored = self._stored, None
+        if stored == (call_id, when_s) and call_id not in self._unwritten:
+            return
         self._unwritten[call_id] = when_s
         self._start_writing()
 

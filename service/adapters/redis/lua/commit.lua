@@ -1,6 +1,6 @@
 -- Store a call if all preconditions hold. ARGV: 5 call, 6 version, 7 record (empty: it has ended), 8 token, 9 caller,
--- 10 callee, 11 nodes of its sessions, 12 what the others are told of its end (empty: it lives), then the
--- preconditions as kind, subject, value:
+-- 10 callee, 11 nodes of its sessions, 12 what the others are told of its end (empty: it lives), 13 when it is to be
+-- woken (ms; empty: never), then the preconditions as kind, subject, value:
 --   v call version | f user '' | s user session
 -- Gives 1, also where the same token was committed before; 0 if one does not hold.
 local id, version, record, token = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -20,16 +20,17 @@ local before = redis.call('HMGET', P .. 'call:' .. id, 't', 'n')
 if before[1] == token or redis.call('GET', P .. 'over:' .. id) == token then
   return 1
 end
-for i = 13, #ARGV, 3 do
+for i = 14, #ARGV, 3 do
   if not holds(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then return 0 end
 end
 if record ~= '' then
   store_call(id, version, record, token, nodes, caller, callee)
+  set_deadline(id, ARGV[13])
   tell_nodes(before[2], nodes, 'c', record)
   return 1
 end
 redis.call('DEL', P .. 'call:' .. id)
-redis.call('ZREM', P .. 'deadlines', id)
+set_deadline(id, '')
 redis.call('SET', P .. 'over:' .. id, token, 'PX', OVER_MS)
 for _, user in ipairs({caller, callee}) do
   redis.call('DEL', missed_keys(id, user))

@@ -1,10 +1,6 @@
 -- Write deadlines. ARGV: 5.. call and time (ms; empty: none) in turn.
 if is_fenced() then return fenced() end
 for i = 5, #ARGV, 2 do
-  if ARGV[i + 1] == '' then
-    redis.call('ZREM', P .. 'deadlines', ARGV[i])
-  else
-    redis.call('ZADD', P .. 'deadlines', ARGV[i + 1], ARGV[i])
-  end
+  set_deadline(ARGV[i], ARGV[i + 1])
 end
 return 1

@@ -70,3 +70,12 @@ local function store_call(id, version, record, token, nodes, caller, callee)
   redis.call('HSET', P .. 'user:' .. caller, 'c', id)
   redis.call('HSET', P .. 'user:' .. callee, 'c', id)
 end
+
+-- When a call is to be woken (ms), or '' for never.
+local function set_deadline(id, when)
+  if when == '' then
+    redis.call('ZREM', P .. 'deadlines', id)
+  else
+    redis.call('ZADD', P .. 'deadlines', when, id)
+  end
+end
