@@ -80,6 +80,24 @@ async def test_the_sender_is_told_at_once_who_cannot_be_reached(router: Router, 
     ]
 
 
+async def test_what_is_told_arrives_in_order_and_before_what_is_sent_after_it(
+    router: Router, outlet: RecordingOutlet
+) -> None:
+    first, second, sent = effect(HERE, ALSO_HERE, user="first"), effect(HERE, user="second"), effect(HERE, user="sent")
+    router.tell((first, second))
+    await router.send((sent,))
+    await outlet.has_been_told(4)
+    assert outlet.told == [(HERE, first), (ALSO_HERE, first), (HERE, second), (HERE, sent)]
+
+
+async def test_whom_nobody_can_tell_hinders_nobody(router: Router, outlet: RecordingOutlet) -> None:
+    router.tell((effect(NOWHERE), effect(NOWHERE, HERE, user="both")))
+    await outlet.has_been_told(1)
+    assert [(session, told.user) for session, told in outlet.told if isinstance(told, PeerReconnected)] == [
+        (HERE, "both")
+    ]
+
+
 @here
 async def test_what_is_posted_is_delivered_at_once(router: Router, outlet: RecordingOutlet) -> None:
     both = effect(HERE, ALSO_HERE)
@@ -166,4 +184,5 @@ async def test_nobody_is_reachable_before_the_sockets_are_attached() -> None:
     router = MemoryRouter()
     assert await router.send((effect(HERE),)) == {HERE}
     assert not router.post(effect(HERE))
+    router.tell((effect(HERE),))
     await router.dismiss(HERE)

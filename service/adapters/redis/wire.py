@@ -187,23 +187,22 @@ def decode_record(record: bytes, time: RedisTime) -> tuple[Call, Routes]:
 
 def _shifted(call: Call, by_s: float) -> Call:
     """The call with all its times moved; to the microsecond, so that moving back gives what was there."""
-
-    def moved(when_s: float) -> float:
-        return round(when_s + by_s, 6)
-
-    def perhaps(when_s: float | None) -> float | None:
-        return None if when_s is None else moved(when_s)
-
-    def party(side: Party) -> Party:
-        return side if side.away_until_s is None else replace(side, away_until_s=moved(side.away_until_s))
-
     return replace(
         call,
-        caller=party(call.caller),
-        callee=party(call.callee),
-        placed_at_s=moved(call.placed_at_s),
-        ring_until_s=moved(call.ring_until_s),
-        answered_at_s=perhaps(call.answered_at_s),
-        connected_at_s=perhaps(call.connected_at_s),
-        ended_at_s=perhaps(call.ended_at_s),
+        caller=_party_shifted(call.caller, by_s),
+        callee=_party_shifted(call.callee, by_s),
+        placed_at_s=round(call.placed_at_s + by_s, 6),
+        ring_until_s=round(call.ring_until_s + by_s, 6),
+        answered_at_s=_moved(call.answered_at_s, by_s),
+        connected_at_s=_moved(call.connected_at_s, by_s),
+        ended_at_s=_moved(call.ended_at_s, by_s),
     )
+
+
+def _party_shifted(party: Party, by_s: float) -> Party:
+    away_until_s = _moved(party.away_until_s, by_s)
+    return party if away_until_s is None else replace(party, away_until_s=away_until_s)
+
+
+def _moved(when_s: float | None, by_s: float) -> float | None:
+    return None if when_s is None else round(when_s + by_s, 6)

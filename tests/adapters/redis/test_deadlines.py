@@ -1,8 +1,14 @@
 """Deadlines in Redis: whichever node is there wakes a call, and only once."""
 
 from collections import Counter
+from typing import Any
 
+from msgspec.structs import replace
+
+from service.domain.call import Call, step
+from service.domain.events import Accept
 from service.domain.ids import CallId
+from tests.domain.playbook import BOB, ringing
 from tests.support.redis import Member, RedisServer, eventually, members, until
 
 CALLS = [CallId(f"{number:032x}") for number in range(60)]
@@ -55,6 +61,52 @@ async def test_the_deadlines_of_a_dead_node_wake_once_on_another(redis: RedisSer
         await until(lambda: set(woken) == set(CALLS))
         await settled(redis)
         assert set(woken.values()) == {1}
+
+
+async def deadlines(redis: RedisServer) -> dict[str, float]:
+    async with redis.client() as client:
+        found: Any = await client.zrange("test:deadlines", 0, -1, withscores=True)
+        return dict(found)
+
+
+def ringing_until(when_s: float) -> Call:
+    return replace(ringing(), ring_until_s=when_s)
+
+
+async def test_a_call_is_stored_together_with_its_deadline(redis: RedisServer) -> None:
+    async with members(redis.url, 1) as (node,):
+        now_s = node.clock.now()
+        call = ringing_until(now_s + 30)
+        await node.directory.commit(call, ())
+        assert await deadlines(redis) == {call.id: node.cluster.membership.time.to_ms(now_s + 30)}
+        accepted = step(call, Accept(by=BOB), now_s).call
+        await node.directory.commit(accepted, ())
+        assert await deadlines(redis) == {}
+
+
+async def test_a_node_that_dies_right_after_storing_a_call_leaves_its_deadline(redis: RedisServer) -> None:
+    async with members(redis.url, 2) as nodes:
+        woken = count_wakings(nodes[1:])
+        call = ringing_until(nodes[0].clock.now() + 0.2)
+        await nodes[0].directory.commit(call, ())
+        await nodes[0].die()
+        await until(lambda: call.id in woken)
+        await settled(redis)
+        assert woken == {call.id: 1}
+
+
+async def test_a_deadline_that_is_stored_is_not_written_twice(redis: RedisServer) -> None:
+    async with members(redis.url, 1) as (node,):
+        woken = count_wakings([node])
+        now_s = node.clock.now()
+        call = ringing_until(now_s + 0.1)
+        await node.directory.commit(call, ())
+        node.timers.set(call.id, call.ring_until_s)
+        await until(lambda: call.id in woken)
+        assert ("deadlines", "ok") not in node.tally.commands
+        node.timers.set(call.id, now_s + 60)
+        await until(lambda: ("deadlines", "ok") in node.tally.commands)
+        assert await deadlines(redis) == {call.id: node.cluster.membership.time.to_ms(now_s + 60)}
 
 
 async def test_a_deadline_cleared_on_another_node_does_not_wake(redis: RedisServer) -> None:

@@ -181,3 +181,13 @@ async def test_a_message_for_a_socket_that_has_gone_is_counted(redis: RedisServe
         near.directory.routes.learn({SessionId("gone"): far.name})
         assert await near.router.send((candidate(1, SessionId("gone")),)) == frozenset()
         await until(lambda: far.tally.missed == 1)
+
+
+async def test_what_was_told_last_arrives_before_the_node_leaves(redis: RedisServer) -> None:
+    async with members(redis.url, 2) as nodes:
+        near, _, sockets = two(nodes)
+        near.router.tell([candidate(number) for number in range(50)])
+        await near.cluster.stop()
+        await near.die()
+        await until(lambda: len(sockets.told) == 50)
+        assert numbers(sockets) == list(range(50))

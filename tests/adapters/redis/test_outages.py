@@ -1,6 +1,7 @@
 """Redis restarts empty, stands still, or takes a node for dead."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from service.domain.placing import Presence
 from service.ports import ConflictError, Free, OutOfReachError, Seated, Unchanged
 from tests.adapters.redis.test_inbox import Sockets
 from tests.domain.playbook import ALICE, ALICE_2, ALICE_ID, BOB, BOB_ID, CALL, ringing
-from tests.support.redis import Member, RedisServer, eventually, members, until
+from tests.support.redis import Member, RedisServer, eventually, members, running_redis, until
 
 CAROL, CAROL_ID = SessionId("carol-1"), UserId("carol")
 BOUND_S = 2.0
@@ -303,3 +304,13 @@ async def test_a_join_of_which_nobody_knows_whether_it_came_about_did_not(redis:
         await until(lambda: one.cluster.is_ready)
         assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
         assert await client.hgetall(f"test:own:{one.name}") == {ALICE: ALICE_ID}
+
+
+async def test_a_master_that_becomes_a_replica_is_not_used(redis: RedisServer, tmp_path: Path) -> None:
+    with running_redis(tmp_path) as master:
+        async with members(redis.url, 1) as (node,), redis.client() as client:
+            await client.replicaof("127.0.0.1", master.port)
+            await until(lambda: not node.cluster.is_ready)
+            await client.replicaof("NO", "ONE")
+            await until(lambda: node.cluster.is_ready)
+            assert (await node.directory.seat(ALICE_ID, ALICE)).displaced == ()
