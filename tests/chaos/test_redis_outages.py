@@ -42,10 +42,11 @@ class Calls(NamedTuple):
         assert (event, told["code"]) == ("error", "receiver_not_found")
 
     async def hear_each_other_again(self, within_s: float) -> None:
-        """Wait until one node can ask for users of the other. The call of one node goes on meanwhile."""
+        """Wait until each node can ask for users of the other: both are back. Then all that is sent arrives."""
         async with asyncio.timeout(within_s):
-            while (await answer(self.far_a[0], "user:status", {"userId": self.idle[1]}))[1].get("isOnline") is not True:
-                pass
+            for asker, user in ((self.far_a, self.idle), (self.far_b, self.far_a)):
+                while (await answer(asker[0], "user:status", {"userId": user[1]}))[1].get("isOnline") is not True:
+                    pass
         await relay(self.far_a, self.far_b)
         await relay(self.far_b, self.far_a)
         await self.near.whole_turn()
