@@ -332,6 +332,12 @@ EVENT_LOOP_LAST_TICK = gauge(
 EVENT_LOOP_STALLS = counter(
     "event_loop_stalls_total", "Times the event loop was blocked for a second or more; the log has the blocked stack."
 )
+BACKGROUND_TASKS = gauge(
+    "background_tasks",
+    "1",
+    "Tasks of the event loop that the server has started and that have not ended: a few that never do, and one for "
+    "each connection whose events wait for something.",
+)
 GC_PAUSE = histogram("gc_pause_seconds", "Pauses of the garbage collector.", PAUSE_BUCKETS_S)
 
 # --- telemetry itself ---
@@ -454,6 +460,7 @@ AREAS: Mapping[str, tuple[Metric, ...]] = {
         EVENT_LOOP_LAG,
         EVENT_LOOP_LAST_TICK,
         EVENT_LOOP_STALLS,
+        BACKGROUND_TASKS,
         GC_PAUSE,
     ),
     "Telemetry itself": (

@@ -106,6 +106,7 @@ class Telemetry:
         watches: Callable[[], int],
         events_in_progress: Callable[[], int],
         outbound_buffer_bytes: Callable[[], int],
+        background_tasks: Callable[[], int],
     ) -> None:
         """Look these up at each scrape, from the scrape's thread."""
         self._look_up(c.READY, is_ready)
@@ -114,6 +115,7 @@ class Telemetry:
         self._look_up(c.WATCHES, watches)
         self._look_up(c.EVENTS_IN_PROGRESS, events_in_progress)
         self._look_up(c.OUTBOUND_BUFFER, outbound_buffer_bytes)
+        self._look_up(c.BACKGROUND_TASKS, background_tasks)
 
     def explain(self, call_id: CallId) -> Explanation | None:
         """What this node saw of a call that is live or has ended lately; None if nothing."""

@@ -300,6 +300,7 @@ async def run(settings: Settings) -> None:
         watches=node.presence.watches,
         events_in_progress=lambda: node.gateway.events_in_progress,
         outbound_buffer_bytes=node.transport.engine.most_waiting_bytes,
+        background_tasks=lambda: node.supervisor.running,
     )
     admin = None
     if admin_listener is not None:

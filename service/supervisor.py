@@ -14,6 +14,11 @@ class Supervisor:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def running(self) -> int:
+        """How many tasks have not ended yet. May be asked from any thread."""
+        return len(self._tasks)
+
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in the background under this name."""
         task = asyncio.get_running_loop().create_task(work, name=name)

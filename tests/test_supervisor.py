@@ -16,8 +16,11 @@ async def test_a_task_is_named_and_kept_until_it_is_done() -> None:
 
     task = supervisor.spawn("some work", work())
     assert task.get_name() == "some work"
+    assert supervisor.running == 1
     gate.set()
     await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait((task,))
+    assert supervisor.running == 0
 
 
 async def test_a_failure_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -187,7 +187,7 @@ _RESOURCES: tuple[Panel, ...] = (
         Target(f"sum by (instance) (rate({process('process_cpu_seconds_total')}[$__rate_interval]))", "{{instance}}"),
         "percentunit",
         thresholds=at_most(0.8, 0.95),
-        width=8,
+        width=6,
     ),
     graph(
         "Memory",
@@ -198,7 +198,7 @@ _RESOURCES: tuple[Panel, ...] = (
         ),
         Target(f"max by (instance) ({process('process_resident_memory_bytes')})", "{{instance}}"),
         "bytes",
-        width=8,
+        width=6,
     ),
     graph(
         "File descriptors in use",
@@ -211,7 +211,18 @@ _RESOURCES: tuple[Panel, ...] = (
         "percentunit",
         thresholds=at_most(0.8, 0.9),
         maximum=1,
-        width=8,
+        width=6,
+    ),
+    graph(
+        "Background tasks",
+        Why(
+            "How many tasks does each event loop carry?",
+            "A line that climbs and does not come down when connections and calls do: tasks that never end.",
+            "Runbook MemoryGrowth: a leak. Peaks are normal: a connection whose events wait for Redis has a task.",
+        ),
+        Target(gauge(c.BACKGROUND_TASKS, "instance", how="max"), "{{instance}}"),
+        "suffix: tasks",
+        width=6,
     ),
 )
 

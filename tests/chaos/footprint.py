@@ -44,6 +44,7 @@ class Footprint(NamedTuple):
     users: float
     calls: float
     events_in_progress: float
+    tasks: float
     descriptors: int
 
 
@@ -65,6 +66,7 @@ async def footprint(server: Server) -> Footprint:
         users=metrics.sum("users_online"),
         calls=metrics.sum("calls"),
         events_in_progress=metrics.sum("events_in_progress"),
+        tasks=metrics.sum("background_tasks"),
         descriptors=descriptors(server),
     )
 

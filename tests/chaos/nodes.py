@@ -6,11 +6,15 @@ from typing import Any
 from redis.asyncio import Redis
 
 from tests.interop.raw_client import RawClient, emit, hear
+from tests.support.redis import PATIENCE_S, RedisServer, eventually
 
 BOUND_S = 2.0
 """Far more than the 0.5 s that a client may wait on Redis, far less than for ever."""
 
 CANDIDATES = 20
+LASTING = ("signalling:born", "signalling:epoch", "signalling:over:", "signalling:nodes")
+"""What stays in Redis while nodes live, besides their inboxes; the ids of calls that are over for a minute."""
+
 RETURNS = ("call:peer-reconnecting", "call:peer-reconnected")
 
 User = tuple[RawClient, str]
@@ -59,3 +63,20 @@ async def relay(sender: User, receiver: User) -> None:
             while (heard := await hear(receiver[0]))[0] in RETURNS:
                 pass
             assert heard == ("ice:candidate", {"candidate": {"n": number}, "from": sender[1]})
+
+
+async def nothing_left(redis: RedisServer) -> None:
+    """Wait until Redis holds nothing of users and calls, and nothing of nodes that have died."""
+
+    async def left() -> set[str]:
+        async with redis.client() as client:
+            inboxes = [f"signalling:inbox:{node!s}" for node in await client.zrange("signalling:nodes", 0, -1)]
+            return {key for key in map(str, await client.keys("*")) if not key.startswith((*LASTING, *inboxes))}
+
+    async def is_empty() -> bool:
+        return not await left()
+
+    try:
+        await eventually(is_empty, 2 * PATIENCE_S)
+    except TimeoutError:
+        raise AssertionError(f"left behind: {await left()}") from None

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.footprint import returned, settled
 from tests.chaos.healthy import talking
-from tests.chaos.nodes import answer, answered, node_of, relay, ring
+from tests.chaos.nodes import answer, answered, node_of, nothing_left, relay, ring
 from tests.interop.raw_client import emit, hear, raw_user
 from tests.support.redis import RedisServer, eventually, running_redis
 from tests.support.server import Server, running_server
@@ -96,9 +96,11 @@ async def test_a_node_cut_off_beyond_its_lease_is_fenced_and_comes_back(divided:
         await well_call.whole_turn()
     for server, footprint in zip((divided.cut, divided.well), before, strict=True):
         await returned(server, footprint)
+    await nothing_left(divided.redis)
 
 
 async def test_poison_in_an_inbox_does_not_disturb_a_call_between_nodes(divided: Divided) -> None:
+    before = [await settled(divided.cut), await settled(divided.well)]
     async with (
         raw_user(divided.cut.url, "websocket", "caller") as caller,
         raw_user(divided.well.url, "websocket", "callee") as callee,
@@ -111,5 +113,6 @@ async def test_poison_in_an_inbox_does_not_disturb_a_call_between_nodes(divided:
                 for poison in ("garbage", '{"v":0}', "x" * 1_000_000):
                     await redis.xadd(inbox, {field: poison})
             await call.whole_turn()
-    for server in (divided.cut, divided.well):
+    for server, footprint in zip((divided.cut, divided.well), before, strict=True):
+        await returned(server, footprint)
         assert "Traceback" not in server.log.read_text()

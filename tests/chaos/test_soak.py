@@ -1,4 +1,4 @@
-"""Thousands of calls between two nodes leave nothing behind: no key, no descriptor, no memory."""
+"""Thousands of calls between two nodes leave nothing behind: no key, no task, no descriptor, no memory."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import socketio
 
+from tests.chaos.footprint import returned, settled
 from tests.front.moving import MovingClient
 from tests.front.support import LEFT, PATIENCE_S, RIGHT, Front, connections, node, running_front, running_site, until
 from tests.support.redis import RedisServer, eventually, running_redis
@@ -94,12 +95,13 @@ async def test_every_node_goes_in_turn_under_live_calls(tmp_path: Path) -> None:
         settings = {"REDIS_URL": redis.url, "RECONNECT_GRACE_S": "10"}
         left = nodes.enter_context(node(tmp_path, LEFT, port, **settings))
         right = nodes.enter_context(node(tmp_path, RIGHT, port, **settings))
+        before = await settled(left)
         with running_front(tmp_path, port, LEFT, RIGHT) as front:
             async with talking(front) as clients:
                 await drained(left, clients)
                 again = tmp_path / "again"
                 again.mkdir()
-                nodes.enter_context(node(again, LEFT, port, **settings))
+                new_left = nodes.enter_context(node(again, LEFT, port, **settings))
                 await until(lambda: front.sees(UP=2))
                 await drained(right, clients)
 
@@ -107,6 +109,7 @@ async def test_every_node_goes_in_turn_under_live_calls(tmp_path: Path) -> None:
             return (await keys(redis), await nodes_known(redis)) == ([], 1)
 
         await eventually(nothing_left)
+        await returned(new_left, before)
 
 
 @contextlib.asynccontextmanager

@@ -230,6 +230,7 @@ async def test_watches_and_what_is_pushed_to_them_are_counted(node: ObservedNode
         watches=node.service.presence.watches,
         events_in_progress=lambda: 0,
         outbound_buffer_bytes=lambda: 0,
+        background_tasks=lambda: 0,
     )
     alice, bob = node.join("alice"), node.join("bob")
     for client in (alice, bob):

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from observability.catalogue import Milestone
@@ -51,15 +53,22 @@ async def test_what_is_looked_up_at_each_scrape() -> None:
         watches=node.service.presence.watches,
         events_in_progress=lambda: node.service.gateway.events_in_progress,
         outbound_buffer_bytes=node.service.transport.engine.most_waiting_bytes,
+        background_tasks=lambda: node.service.supervisor.running,
     )
     alice = node.join("alice")
     node.join("alice")
     node.join("bob")
     node.service.health.ready = True
-    assert {name: value for name, value in node.scrape().items() if name in ("ready", "users_online")} == {
+    looked_up = ("ready", "users_online", "background_tasks")
+    assert {name: value for name, value in node.scrape().items() if name in looked_up} == {
         "ready": 1,
         "users_online": 2,
     }
+    waiting = node.service.supervisor.spawn("waits", asyncio.sleep(3600))
+    assert node.scrape()["background_tasks"] == 1
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    assert "background_tasks" not in node.scrape()
     alice.gone()
     node.service.health.ready, node.service.health.draining = False, True
     seen = node.scrape()

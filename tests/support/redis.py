@@ -8,8 +8,9 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from service.adapters.memory.clock import LoopClock
@@ -92,6 +93,44 @@ def running_redis(directory: Path, *arguments: str) -> Iterator[RedisServer]:
         yield server
     finally:
         server.kill()
+
+
+class Replicated(NamedTuple):
+    """A Redis with a replica, and Sentinel, which puts the one in the place of the other."""
+
+    master: RedisServer
+    replica: RedisServer
+    url: str
+    """As `REDIS_URL`: two Sentinels, of which the first does not answer."""
+
+
+@contextlib.contextmanager
+def running_sentinel(directory: Path) -> Iterator[Replicated]:
+    """All three, of which Sentinel knows that they belong together."""
+    with running_redis(directory) as master, running_redis(directory) as replica:
+        with BlockingRedis.from_url(replica.url) as client:
+            client.replicaof("127.0.0.1", master.port)
+        config = directory / "sentinel.conf"
+        config.write_text(
+            f"sentinel monitor calls 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds calls 500\n"
+            "sentinel failover-timeout calls 2000\n"
+        )
+        with running_redis(directory, str(config), "--sentinel") as sentinel:
+            _wait_for_replica(sentinel)
+            url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/calls"
+            yield Replicated(master, replica, url)
+
+
+def _wait_for_replica(sentinel: RedisServer) -> None:
+    """Wait until Sentinel knows of the replica, without which there is no failover."""
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    with BlockingRedis.from_url(sentinel.url) as client:
+        while time.monotonic() < deadline:
+            if client.sentinel_master("calls")["num-slaves"]:
+                return
+            time.sleep(0.1)
+    raise AssertionError("Sentinel does not know of the replica")
 
 
 class Tally(RedisWatch):

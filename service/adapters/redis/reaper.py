@@ -43,6 +43,7 @@ class Reaper(Restoration):
         self._on_lost: OnLost | None = None
         self._suspects: dict[str, float] = {}
         self._at_work: asyncio.Task[None] | None = None
+        self._settling: asyncio.TimerHandle | None = None
         membership.on_expired = self._look
 
     def attach(self, on_lost: OnLost) -> None:
@@ -50,12 +51,17 @@ class Reaper(Restoration):
         self._on_lost = on_lost
 
     def returned(self, *, everything: bool) -> None:
-        """See `Restoration.returned`."""
+        """See `Restoration.returned`. A node that returns again and again looks once, after the last time."""
         if everything and self._on_lost is not None:
-            self._spawn("look for sessions of forgotten nodes", self._look_for_forgotten(self._on_lost))
+            if self._settling is not None:
+                self._settling.cancel()
+            in_s = self._membership.lease_s + SETTLING_S
+            self._settling = asyncio.get_running_loop().call_later(in_s, self._start_looking, self._on_lost)
+
+    def _start_looking(self, on_lost: OnLost) -> None:
+        self._spawn("look for sessions of forgotten nodes", self._look_for_forgotten(on_lost))
 
     async def _look_for_forgotten(self, on_lost: OnLost) -> None:
-        await asyncio.sleep(self._membership.lease_s + SETTLING_S)
         try:
             known = {node.decode() for node in await self._membership.run(NODES)}
             for copy in self._copies:

@@ -3,20 +3,17 @@
 import datetime as dt
 import ipaddress
 import logging
-import time
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from redis import Redis
 from redis.exceptions import RedisError
 
 from service.adapters.redis.address import RedisUrlError, connector
 from service.domain.ids import SessionId, UserId
-from tests.support.needs import need_program
-from tests.support.redis import Member, RedisServer, eventually, members, running_redis, until
+from tests.support.redis import Member, eventually, members, running_redis, running_sentinel, until
 from tests.support.server import free_port
 
 ALICE_ID, ALICE = UserId("alice"), SessionId("alice-1")
@@ -99,40 +96,17 @@ async def test_tls(tmp_path: Path) -> None:
 
 
 async def test_a_failover_by_sentinel_is_followed(tmp_path: Path) -> None:
-    need_program("redis-server", "redis-server")
-    with running_redis(tmp_path) as master, running_redis(tmp_path) as replica:
-        with Redis.from_url(replica.url) as client:
-            client.replicaof("127.0.0.1", master.port)
-        config = tmp_path / "sentinel.conf"
-        config.write_text(
-            f"sentinel monitor calls 127.0.0.1 {master.port} 1\n"
-            "sentinel down-after-milliseconds calls 500\n"
-            "sentinel failover-timeout calls 2000\n"
-        )
-        with running_redis(tmp_path, str(config), "--sentinel") as sentinel:
-            wait_for_replica(sentinel)
-            url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/calls"
-            async with members(url, 2) as (one, other):
-                await one.directory.seat(ALICE_ID, ALICE)
-                assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
-                master.kill()
-                await until(lambda: not one.cluster.is_ready)
-                await until(lambda: one.cluster.is_ready and other.cluster.is_ready, 30)
+    with running_sentinel(tmp_path) as redis:
+        async with members(redis.url, 2) as (one, other):
+            await one.directory.seat(ALICE_ID, ALICE)
+            assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
+            redis.master.kill()
+            await until(lambda: not one.cluster.is_ready)
+            await until(lambda: one.cluster.is_ready and other.cluster.is_ready, 30)
 
-                async def found() -> bool:
-                    return (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
+            async def found() -> bool:
+                return (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
 
-                await eventually(found)
-                async with replica.client() as client:
-                    assert await client.hgetall("test:user:alice") == {f"s:{ALICE}": one.name}
-
-
-def wait_for_replica(sentinel: RedisServer) -> None:
-    """Wait until Sentinel knows of the replica, without which there is no failover."""
-    deadline = time.monotonic() + 30
-    with Redis.from_url(sentinel.url) as client:
-        while time.monotonic() < deadline:
-            if client.sentinel_master("calls")["num-slaves"]:
-                return
-            time.sleep(0.1)
-    raise AssertionError("Sentinel does not know of the replica")
+            await eventually(found)
+            async with redis.replica.client() as client:
+                assert await client.hgetall("test:user:alice") == {f"s:{ALICE}": one.name}

@@ -258,6 +258,18 @@ async def test_a_node_waits_while_somebody_clears_up_after_it(redis: RedisServer
         assert (await other.directory.presence(ALICE_ID)).sessions == (ALICE,)
 
 
+async def test_a_node_that_is_fenced_again_and_again_has_no_more_tasks_than_before(redis: RedisServer) -> None:
+    async with members(redis.url, 1, lease_s=60.0) as (one,), redis.client() as client:
+        one.attach(Sockets())
+        await one.directory.seat(ALICE_ID, ALICE)
+        before = one.supervisor.running
+        for fences in range(1, 6):
+            await client.hdel("test:epochs", one.name)
+            await one.directory.seat(ALICE_ID, ALICE)
+            assert one.tally.fences >= fences
+        await until(lambda: one.supervisor.running <= before)
+
+
 async def test_the_parties_here_are_told_of_a_call_that_the_others_ended(redis: RedisServer) -> None:
     async with members(redis.url, 2) as (one, other), redis.client() as client:
         sockets = Sockets(ALICE)

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import NamedTuple
 
 from service.control.control import CallControl
@@ -11,10 +13,10 @@ from service.control.outcome import Outcome
 from service.control.presence import PresenceControl
 from service.control.session import Session
 from service.domain.call import Call, Policy, State
-from service.domain.effects import Effect
-from service.domain.events import Accept, HangUp, Media
+from service.domain.effects import Effect, RelayCandidate
+from service.domain.events import Accept, Candidate, HangUp, Media
 from service.domain.ids import CallId, SessionId, UserId
-from service.domain.requests import InCall, Initiate, Join
+from service.domain.requests import InCall, Initiate, Join, Relay
 from service.errors import SignallingError
 from service.ports import Authoriser, Identity, Observer
 from service.supervisor import Supervisor
@@ -108,6 +110,45 @@ async def in_turns(race: "Race", count: int = RACES) -> None:
         await asyncio.gather(*(race.run(number) for number in range(start, start + AT_ONCE)))
 
 
+@asynccontextmanager
+async def call_beside(nodes: Pair) -> AsyncIterator[None]:
+    """A call between the nodes while they race, of which all arrives, once and in order."""
+    sessions = [await node.join(f"beside{number}", "1") for number, node in enumerate(nodes)]
+    placed = await nodes.one.ask(sessions[0], Initiate(UserId("beside1"), Media.AUDIO))
+    assert isinstance(placed, Outcome)
+    assert placed.call_id is not None
+    accept = InCall(placed.call_id, Accept(by=sessions[1].id))
+    await until(lambda: bool(nodes.other.heard[sessions[1].id]))
+    assert isinstance(await nodes.other.ask(sessions[1], accept), Outcome)
+    over = asyncio.Event()
+    talking = asyncio.gather(*(talk(node, session, over) for node, session in zip(nodes, sessions, strict=True)))
+    try:
+        yield
+    finally:
+        over.set()
+        said = await talking
+    for node, session, numbers in zip(nodes, sessions, reversed(said), strict=True):
+        await until(partial(has_heard, node, session, numbers))
+    assert isinstance(await nodes.one.ask(sessions[0], InCall(placed.call_id, HangUp(by=sessions[0].id))), Outcome)
+    for node, session in zip(nodes, sessions, strict=True):
+        await node.control.left(session, goodbye=True)
+
+
+async def talk(node: Node, session: Session, over: asyncio.Event) -> list[int]:
+    """Relay numbered candidates to the other one until it is over; gives what was sent."""
+    peer = UserId("beside1" if session.user == "beside0" else "beside0")
+    numbers: list[int] = []
+    while not over.is_set():
+        numbers.append(len(numbers))
+        await node.control.handle(session, Relay(peer, None, Candidate(session.id, b"%d" % numbers[-1])))
+    return numbers
+
+
+def has_heard(node: Node, session: Session, numbers: list[int]) -> bool:
+    """Whether these are the candidates that a session was told, in order."""
+    return [int(told.candidate) for told in node.heard[session.id] if isinstance(told, RelayCandidate)] == numbers
+
+
 class Race(ABC):
     """Something that two nodes do at the same time."""
 
@@ -134,7 +175,8 @@ class JoinRace(Race):
 async def test_a_user_who_joins_on_two_nodes_has_one_seat(redis: RedisServer) -> None:
     async with members(redis.url, 2) as nodes:
         one, other = both = pair(nodes)
-        await in_turns(JoinRace(both))
+        async with call_beside(both):
+            await in_turns(JoinRace(both))
         assert one.member.directory.users_online() + other.member.directory.users_online() == RACES
         async with redis.client() as client:
             owned = [await client.hlen(f"test:own:{node.name}") for node in nodes]
@@ -165,7 +207,8 @@ class Glare(Race):
 async def test_two_users_who_call_each_other_are_in_one_call(redis: RedisServer) -> None:
     async with members(redis.url, 2) as nodes:
         one, other = both = pair(nodes)
-        await in_turns(Glare(both))
+        async with call_beside(both):
+            await in_turns(Glare(both))
         await until(lambda: not one.live_calls() and not other.live_calls())
         async with redis.client() as client:
             assert await client.keys("test:call:*") == []
@@ -196,6 +239,7 @@ async def test_accept_against_cancel(redis: RedisServer) -> None:
         one, other = both = pair(nodes)
         race = AcceptAgainstCancel(both)
         race.winners = set()
-        await in_turns(race, 200)
+        async with call_beside(both):
+            await in_turns(race, 200)
         await until(lambda: not one.live_calls() and not other.live_calls())
         assert race.winners <= {"Outcome", "CallExpiredError"}

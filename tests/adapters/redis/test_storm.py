@@ -16,7 +16,7 @@ from service.domain.ids import CallId, UserId
 from service.domain.requests import InCall, Initiate, Relay
 from service.errors import SignallingError
 from tests.adapters.redis.test_races import Node
-from tests.support.redis import PATIENCE_S, RedisServer, eventually, members, until
+from tests.support.redis import PATIENCE_S, Member, RedisServer, eventually, members, until
 
 USERS = 24
 ROUNDS = 12
@@ -117,6 +117,7 @@ async def test_nothing_is_left_behind(redis: RedisServer, kinds: tuple[str, ...]
     policy = Policy(ring_timeout_s=2.0, reconnect_grace_s=grace_s)
     async with members(redis.url, 3) as homes:
         nodes = [Node(member, number, policy) for number, member in enumerate(homes)]
+        tasks = tasks_at_rest(homes)
         people = [Person(f"user{number}", nodes, random.Random(chance.random())) for number in range(USERS)]
         if kinds == ("none",):
             await asyncio.gather(*(person.live() for person in people))
@@ -126,11 +127,16 @@ async def test_nothing_is_left_behind(redis: RedisServer, kinds: tuple[str, ...]
         await until(lambda: all(node.member.cluster.is_ready for node in nodes))
         assert sum(person.reached for person in people) > 0
 
-        await nothing_is_left(redis, nodes)
+        await nothing_is_left(redis, nodes, tasks)
 
 
-async def nothing_is_left(redis: RedisServer, nodes: list[Node]) -> None:
-    """Wait until there is no user, no call and no deadline, in Redis and on the nodes."""
+def tasks_at_rest(homes: list[Member]) -> int:
+    """How many tasks a node has while nothing happens."""
+    return max(home.supervisor.running for home in homes)
+
+
+async def nothing_is_left(redis: RedisServer, nodes: list[Node], tasks: int) -> None:
+    """Wait until there is no user, no call and no deadline, in Redis and on the nodes, and no more tasks than so."""
 
     async def left() -> list[str]:
         async with redis.client() as client:
@@ -145,6 +151,7 @@ async def nothing_is_left(redis: RedisServer, nodes: list[Node]) -> None:
         pytest.fail(f"left behind: {await left()}")
     await until(lambda: not any(node.live_calls() for node in nodes))
     assert {node.member.directory.users_online() for node in nodes} == {0}
+    await until(lambda: all(node.member.supervisor.running <= tasks for node in nodes))
 
 
 @pytest.mark.parametrize("grace_s", [0.0, 0.3])
@@ -153,6 +160,7 @@ async def test_nothing_is_left_behind_of_nodes_that_die(redis: RedisServer, grac
     policy = Policy(ring_timeout_s=60.0, reconnect_grace_s=grace_s)
     async with members(redis.url, 4, lease_s=1.0) as homes:
         nodes = [Node(member, number, policy) for number, member in enumerate(homes)]
+        tasks = tasks_at_rest(homes)
         dead = nodes[:2]
         people = [Person(f"user{number}", nodes, random.Random(chance.random())) for number in range(USERS)]
 
@@ -173,7 +181,7 @@ async def test_nothing_is_left_behind_of_nodes_that_die(redis: RedisServer, grac
         await until(lambda: any(isinstance(effect, Ended) for effect in home.heard[here.id]))
         for node, resident in zip(nodes, residents[2:], strict=True):
             await node.control.left(resident, goodbye=True)
-        await nothing_is_left(redis, nodes)
+        await nothing_is_left(redis, nodes, tasks)
         assert sum(node.member.tally.reaped for node in nodes) >= len(dead)
         async with redis.client() as client:
             assert sorted(await client.zrange("test:nodes", 0, -1)) == sorted(node.member.name for node in nodes)
