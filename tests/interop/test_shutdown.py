@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.js_client import MODES, Driver, JsClient, stage
+from tests.interop.client import Client
+from tests.interop.js_client import Driver
 from tests.interop.script import answered, ended, ring
+from tests.interop.stage import MODES, stage
 from tests.support.server import Server, running_server
 
 LONG_S = "120"
@@ -24,19 +26,19 @@ async def wait_for_exit(server: Server, timeout_s: float) -> int:
     return await asyncio.to_thread(server.process.wait, timeout_s)
 
 
-async def lost(client: JsClient) -> bool:
+async def lost(client: Client) -> bool:
     """Disconnected in a way after which the official client connects again by itself."""
     return await client.next() in (("disconnect", "transport close"), ("disconnect", "transport error"))
 
 
-async def told_of_the_end(client: JsClient) -> None:
+async def told_of_the_end(client: Client) -> None:
     """The client hears when it is to connect again."""
     event, told = await client.next()
     assert event == "server:draining"
     assert 0 <= told["reconnectInMs"] <= LATEST_MS
 
 
-async def told_and_disconnected(call_id: str, *clients: JsClient) -> None:
+async def told_and_disconnected(call_id: str, *clients: Client) -> None:
     for client in clients:
         await told_of_the_end(client)
         assert await client.next() == ended(call_id, None, "server_shutdown", "Server shutting down")
@@ -47,7 +49,7 @@ async def told_and_disconnected(call_id: str, *clients: JsClient) -> None:
 async def test_stop_with_live_calls(driver: Driver, tmp_path: Path, number: signal.Signals) -> None:
     with running_server(tmp_path) as server:
         async with AsyncExitStack() as stack:
-            calls: list[tuple[str, JsClient, JsClient]] = []
+            calls: list[tuple[str, Client, Client]] = []
             for mode in MODES:
                 clients = await stack.enter_async_context(stage(driver, server.url, mode))
                 alice, bob, carol, dave = await clients.join("alice", "bob", "carol", "dave")
