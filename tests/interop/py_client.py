@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
+import aiohttp
 import socketio
 
 from tests.interop.client import PATIENCE_S, Client, numbers
@@ -23,10 +24,17 @@ class PyClient(Client):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name}-py-{next(numbers)}")
-        self._client = socketio.AsyncClient(reconnection=False)
+        self._sessions: list[aiohttp.ClientSession] = []
+        self._client = socketio.AsyncClient(reconnection=False, http_session=self._new_session)
         self._client.on("*", self._hear)
         self._client.on("disconnect", self._hear_disconnect)
         self._steps: set[asyncio.Task[Any]] = set()
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        """The library asks for another one where its loops outlive the connection, and leaves that open."""
+        session = aiohttp.ClientSession()
+        self._sessions.append(session)
+        return session
 
     async def _hear(self, event: str, payload: Any) -> None:
         self._heard.put_nowait((event, payload))
@@ -79,8 +87,13 @@ class PyClient(Client):
         await self._client.eio.ws.close()
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Say goodbye, and leave nothing behind."""
         await self._client.disconnect()
+        loops = [task for task in (self._client.eio.read_loop_task, self._client.eio.write_loop_task) if task]
+        for task in (*loops, *self._steps):
+            task.cancel()
+        await asyncio.gather(*loops, *self._steps, return_exceptions=True)
+        await asyncio.gather(*(session.close() for session in self._sessions))
 
 
 @contextlib.asynccontextmanager
