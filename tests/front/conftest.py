@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.front.support import Site, running_site
-from tests.interop.js_client import MODES, Driver, Stage, node_driver, stage
+from tests.interop.js_client import Driver, node_driver
+from tests.interop.stage import MODES, Stage, stage
 
 
 @pytest.fixture(scope="session")

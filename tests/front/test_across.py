@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.front.support import HANDSHAKE, Site, running_site, until
-from tests.interop.js_client import Driver, JsClient, stage
+from tests.interop.client import Client
+from tests.interop.js_client import Driver
 from tests.interop.script import answered
+from tests.interop.stage import stage
 from tests.support.redis import RedisServer
 
 PAIRS = 4
@@ -29,7 +31,7 @@ async def test_calls_across_nodes(driver: Driver, tmp_path: Path, mode: str, cal
                 stage(driver, site.front.url, mode) as callers,
                 stage(driver, site.front.url, callee_mode) as callees,
             ):
-                places: list[list[JsClient]] = [[], []]
+                places: list[list[Client]] = [[], []]
                 for number in range(2 * PAIRS):
                     before = site.counts()
                     (client,) = await (callers, callees)[number % 2].join(f"user{number}")

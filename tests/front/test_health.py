@@ -21,14 +21,16 @@ from tests.front.support import (
     running_site,
     until,
 )
-from tests.interop.js_client import Driver, JsClient, stage
+from tests.interop.client import Client
+from tests.interop.js_client import Driver
+from tests.interop.stage import stage
 from tests.support.server import free_port
 
 FLOCK = ("ann", "ben", "cleo", "dan", "eve", "fred")
 PERSISTENT: dict[str, Any] = {"reconnection": True, "reconnectionDelay": 50, "reconnectionDelayMax": 200}
 
 
-async def fenced(flock: list[JsClient], times: int = 10) -> None:
+async def fenced(flock: list[Client], times: int = 10) -> None:
     """All are connected as they were, and stay so over some requests."""
     for _ in range(times):
         await asyncio.gather(*(client.fence() for client in flock))
@@ -65,7 +67,7 @@ async def test_without_a_ready_node_nobody_comes_in_and_nobody_is_lost(driver: D
             await fenced(old)
 
 
-async def came_back(client: JsClient) -> None:
+async def came_back(client: Client) -> None:
     """The client has lost its connection, of which an orderly end is announced, and made another."""
     heard, told = await client.next()
     if heard == "server:draining":

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.front.support import HANDSHAKE, LEFT, RIGHT, Site, node, running_front, running_site, until
-from tests.interop.js_client import Driver, JsClient, Stage, stage
+from tests.interop.client import Client
+from tests.interop.js_client import Driver
 from tests.interop.script import answered, status
+from tests.interop.stage import Stage, stage
 from tests.support.backend import http
 from tests.support.server import free_port
 
@@ -24,7 +26,7 @@ async def no_one_is_left(site: Site) -> None:
     await until(lambda: site.counts() == (0, 0))
 
 
-async def on_one_node(flock: list[JsClient]) -> tuple[JsClient, JsClient]:
+async def on_one_node(flock: list[Client]) -> tuple[Client, Client]:
     """Two who see each other: without Redis, only those on one node do."""
     first, *others = flock
     for other in others:

@@ -6,7 +6,8 @@ import ssl
 from pathlib import Path
 
 from tests.front.support import LEFT, RIGHT, Front, Site, node, running_front
-from tests.interop.js_client import Driver, stage
+from tests.interop.js_client import Driver
+from tests.interop.stage import stage
 from tests.support.server import free_port
 from tests.transport.test_tls import write_pair
 

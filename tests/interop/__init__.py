@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.interop.js_client", "tests.interop.script", "tests.interop.raw_client")
+HELPERS = ("client", "js_client", "raw_client", "script", "stage")
+
+pytest.register_assert_rewrite(*(f"{__name__}.{helper}" for helper in HELPERS))

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.interop.conformance_server import BRISK, CALM, HASTY, Conformance, conformance_server
-from tests.interop.js_client import MODES, Driver, Stage, node_driver, stage
+from tests.interop.js_client import Driver, node_driver
 from tests.interop.places import PLACES, TwoNodes, Urls, two_nodes, urls_of
+from tests.interop.stage import JAVASCRIPT, MODES, Stage, stage
 from tests.support.server import Server, running_server
 
 IMPATIENT = {"RING_TIMEOUT_S": "1", "PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1", "RECONNECT_GRACE_S": "0"}
@@ -61,14 +62,20 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def clients(driver: Driver, urls: Urls, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, urls, mode) as opened:
+def pair() -> str:
+    """Which libraries the clients use, unless a test is marked with more pairs (see `stage.py`)."""
+    return JAVASCRIPT
+
+
+@pytest.fixture
+async def clients(driver: Driver, urls: Urls, mode: str, pair: str) -> AsyncIterator[Stage]:
+    async with stage(driver, urls, mode, pair) as opened:
         yield opened
 
 
 @pytest.fixture
-async def impatient_clients(driver: Driver, impatient_urls: Urls, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, impatient_urls, mode) as opened:
+async def impatient_clients(driver: Driver, impatient_urls: Urls, mode: str, pair: str) -> AsyncIterator[Stage]:
+    async with stage(driver, impatient_urls, mode, pair) as opened:
         yield opened
 
 

@@ -1,34 +1,22 @@
 """The official JavaScript client, driven from a test.
 
-One Node process serves many tests; each test has a `Stage` of its own, whose clients are closed with it. What a
-client hears comes out of `next` in the order of arrival, its end as `("disconnect", reason)`.
+One Node process serves many tests; each test has a `Link` to it of its own, whose clients are closed with it.
 """
 
 import asyncio
 import contextlib
-import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.interop.client import PATIENCE_S, Client, numbers
 from tests.support.needs import need_node_module, need_program
 
 DRIVER = Path(__file__).parent / "node" / "driver.mjs"
-PATIENCE_S = 10.0
 GOODBYE_S = 3.0
 LINE_LIMIT = 1 << 22
-
-MODES: dict[str, dict[str, object]] = {
-    "websocket": {"transports": ["websocket"]},
-    "polling": {"transports": ["polling"]},
-    "upgrade": {"waitForUpgrade": True},
-}
-"""The ways of transport as client options. The last is the client's default: polling first, then an upgrade."""
-
-Heard = tuple[str, Any]
-_numbers = itertools.count(1)
 
 
 class Driver(NamedTuple):
@@ -56,57 +44,35 @@ def node_driver() -> Iterator[Driver]:
                 process.kill()
 
 
-class JsClient:
+class JsClient(Client):
     """One official client."""
 
-    def __init__(self, stage: "Stage", name: str) -> None:
-        self.name = name
-        self.sid = ""
-        self._stage = stage
-        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+    def __init__(self, link: "Link", name: str) -> None:
+        super().__init__(name)
+        self._link = link
 
     def emit(self, event: str, *args: object) -> None:
-        """Send an event without asking for an acknowledgement."""
-        self._stage.tell(do="emit", client=self.name, event=event, args=args)
+        self._link.tell(do="emit", client=self.name, event=event, args=args)
 
     async def ask(self, event: str, *args: object) -> Any:
-        """Send an event and give the acknowledgement."""
-        (answer,) = await self._stage.ask(do="ask", client=self.name, event=event, args=args)
+        (answer,) = await self._link.ask(do="ask", client=self.name, event=event, args=args)
         return answer
 
     def send_packet(self, text: str) -> None:
         """Send a raw Socket.IO packet past the client library."""
-        self._stage.tell(do="packet", client=self.name, text=text)
+        self._link.tell(do="packet", client=self.name, text=text)
 
     def disconnect(self) -> None:
-        """Say goodbye."""
-        self._stage.tell(do="disconnect", client=self.name)
+        self._link.tell(do="disconnect", client=self.name)
 
     def close_engine(self) -> None:
-        """Close the connection under the Socket.IO client, without a DISCONNECT packet."""
-        self._stage.tell(do="closeEngine", client=self.name)
+        self._link.tell(do="closeEngine", client=self.name)
 
     def fall_silent(self) -> None:
-        """Send nothing more, and do not notice."""
-        self._stage.tell(do="fallSilent", client=self.name)
+        self._link.tell(do="fallSilent", client=self.name)
 
     async def transport(self) -> str:
-        """The name of the transport in use."""
-        return str(await self._stage.ask(do="transport", client=self.name))
-
-    async def next(self) -> Heard:
-        """The next event as name and payload."""
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await self._heard.get()
-        except TimeoutError:
-            raise AssertionError(f"{self.name} has heard nothing more") from None
-
-    async def fence(self) -> None:
-        """Prove that all that came before has been taken, and that the socket is open and works."""
-        nobody = f"nobody-{next(_numbers)}"
-        self.emit("user:status", {"userId": nobody})
-        assert await self.next() == ("user:status", {"userId": nobody, "isOnline": False, "isInCall": False})
+        return str(await self._link.ask(do="transport", client=self.name))
 
     def hear(self, event: str, args: list[Any]) -> None:
         """Note what the client reports."""
@@ -114,36 +80,20 @@ class JsClient:
         self._heard.put_nowait((event, args[0]))
 
 
-class Stage:
-    """The clients of one test. Where there are several addresses, they take turns."""
+class Link:
+    """The way of one test to the Node process, and its clients there."""
 
-    def __init__(self, writer: asyncio.StreamWriter, urls: tuple[str, ...], mode: str) -> None:
-        self.urls = urls
-        self.mode = mode
-        self._turns = itertools.cycle(urls)
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._clients: dict[str, JsClient] = {}
         self._answers: dict[int, asyncio.Future[Any]] = {}
 
-    async def connect(self, name: str, mode: str | None = None, **options: object) -> JsClient:
-        """Connect a client that has not joined. The name is the test's own; it becomes unique."""
-        client = JsClient(self, f"{name}-{next(_numbers)}")
-        self._clients[client.name] = client
-        chosen = {**MODES[mode or self.mode], **options}
-        answer = await self.ask(do="open", client=client.name, url=next(self._turns), options=chosen)
-        client.sid = answer["sid"]
+    async def open(self, url: str, name: str, options: Mapping[str, object]) -> JsClient:
+        """Connect a client, with the library's own options."""
+        client = JsClient(self, name)
+        self._clients[name] = client
+        client.sid = (await self.ask(do="open", client=name, url=url, options=options))["sid"]
         return client
-
-    async def join(self, *names: str) -> list[JsClient]:
-        """Connect clients and let each join as the user of its own name."""
-        clients = await asyncio.gather(*(self.connect(name) for name in names))
-        for client in clients:
-            client.emit("user:join", {"userId": client.name})
-            assert await client.next() == (
-                "user:joined",
-                {"userId": client.name, "socketId": client.sid, "iceServers": []},
-            )
-        return list(clients)
 
     def tell(self, **command: object) -> None:
         """Give the driver a command that has no answer."""
@@ -151,7 +101,7 @@ class Stage:
 
     async def ask(self, **command: object) -> Any:
         """Give the driver a command and wait for its answer."""
-        number = next(_numbers)
+        number = next(numbers)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         self.tell(id=number, **command)
@@ -173,13 +123,13 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(driver: Driver, urls: str | tuple[str, ...], mode: str) -> AsyncIterator[Stage]:
-    """A stage whose clients talk to the server at this address, or these in turn, in this mode."""
+async def linked(driver: Driver) -> AsyncIterator[Link]:
+    """A link whose clients are closed in the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", driver.port, limit=LINE_LIMIT)
-    opened = Stage(writer, (urls,) if isinstance(urls, str) else urls, mode)
-    listening = asyncio.create_task(opened.listen(reader))
+    link = Link(writer)
+    listening = asyncio.create_task(link.listen(reader))
     try:
-        yield opened
+        yield link
     finally:
         writer.close()
         listening.cancel()

@@ -3,7 +3,7 @@
 from typing import Any
 from unittest.mock import ANY
 
-from tests.interop.js_client import Heard, JsClient
+from tests.interop.client import Client, Heard
 
 
 def refused(event: str, message: str, code: str, **more: object) -> Heard:
@@ -17,7 +17,7 @@ def invalid(event: str, message: str, field: str | None, **more: object) -> Hear
     return refused(event, message, "invalid_payload", detail=ANY, **named, **more)
 
 
-async def ring(caller: JsClient, callee: JsClient, call_type: str = "video") -> str:
+async def ring(caller: Client, callee: Client, call_type: str = "video") -> str:
     """Place a call; the callee rings. Gives the call id."""
     caller.emit("call:initiate", {"to": callee.name, "callType": call_type})
     event, incoming = await callee.next()
@@ -27,7 +27,7 @@ async def ring(caller: JsClient, callee: JsClient, call_type: str = "video") -> 
     return call_id
 
 
-async def answered(caller: JsClient, callee: JsClient) -> str:
+async def answered(caller: Client, callee: Client) -> str:
     """Place a call and accept it. Gives the call id."""
     call_id = await ring(caller, callee)
     callee.emit("call:accept", {"callId": call_id, "from": caller.name})
@@ -37,7 +37,7 @@ async def answered(caller: JsClient, callee: JsClient) -> str:
     return call_id
 
 
-async def status(asker: JsClient, user: str) -> tuple[bool, bool]:
+async def status(asker: Client, user: str) -> tuple[bool, bool]:
     """Whether a user is online and in a call."""
     asker.emit("user:status", {"userId": user})
     event, report = await asker.next()
@@ -46,25 +46,25 @@ async def status(asker: JsClient, user: str) -> tuple[bool, bool]:
     return report["isOnline"], report["isInCall"]
 
 
-async def all_hear(heard: Heard, *clients: JsClient) -> None:
+async def all_hear(heard: Heard, *clients: Client) -> None:
     """Each of the clients hears this next."""
     for client in clients:
         assert await client.next() == heard
 
 
-async def hear_nothing(*clients: JsClient) -> None:
+async def hear_nothing(*clients: Client) -> None:
     """None of the clients has heard anything more, and all are still connected."""
     for client in clients:
         await client.fence()
 
 
-def ended(call_id: str, by: JsClient | None, code: str, reason: str | None = None) -> Heard:
+def ended(call_id: str, by: Client | None, code: str, reason: str | None = None) -> Heard:
     """A `call:ended`."""
     payload: dict[str, Any] = {"callId": call_id, "by": None if by is None else by.name, "code": code}
     return ("call:ended", payload if reason is None else {**payload, "reason": reason})
 
 
-def rejected(call_id: str, by: JsClient, code: str, reason: str | None = None) -> Heard:
+def rejected(call_id: str, by: Client, code: str, reason: str | None = None) -> Heard:
     """A `call:rejected`."""
     payload = {"callId": call_id, "by": by.name, "code": code}
     return ("call:rejected", payload if reason is None else {**payload, "reason": reason})

@@ -1,7 +1,8 @@
 """Clients that are gone without a word: the process dies, and with it every connection of it."""
 
-from tests.interop.js_client import Stage, node_driver, stage
+from tests.interop.js_client import node_driver
 from tests.interop.script import answered, ended, status
+from tests.interop.stage import Stage, stage
 
 
 async def test_party_whose_process_dies(impatient_clients: Stage, mode: str) -> None:

@@ -1,12 +1,17 @@
-"""Code written for the original server, on the official client, in every mode of transport: the way of a call."""
+"""Code written for the original server, on official clients, in every mode of transport: the way of a call."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from operator import methodcaller
 
 import pytest
 
-from tests.interop.js_client import JsClient, Stage
+from tests.interop.client import Client
+from tests.interop.js_client import JsClient
+from tests.interop.py_client import PyClient
 from tests.interop.script import all_hear, answered, ended, hear_nothing, rejected, ring, status
+from tests.interop.stage import Stage, every_pair, some_pairs
 
 OFFER = {"type": "offer", "sdp": "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n"}
 ANSWER = {"type": "answer", "sdp": "v=0\r\n"}
@@ -16,12 +21,18 @@ UNICODE = (
 )
 
 
-async def test_transport_is_the_one_of_the_mode(clients: Stage, mode: str) -> None:
-    client = await clients.connect("alice")
-    assert await client.transport() == ("polling" if mode == "polling" else "websocket")
-    await client.fence()
+@every_pair
+async def test_clients_and_transports_are_those_of_the_case(clients: Stage, pair: str, mode: str) -> None:
+    ways = {"websocket": "websocket", "polling": "polling", "upgrade": "websocket"}
+    libraries: dict[str, type[Client]] = {"js": JsClient, "py": PyClient}
+    for library, way in zip(pair.split("-"), itertools.cycle(mode.split("+"))):
+        client = await clients.connect("alice")
+        assert isinstance(client, libraries[library])
+        assert await client.transport() == ways[way]
+        await client.fence()
 
 
+@every_pair
 async def test_whole_call(clients: Stage) -> None:
     alice, bob = await clients.join("alice", "bob")
     call_id = await answered(alice, bob)
@@ -84,6 +95,7 @@ async def test_call_type_of_an_offer_is_the_senders(clients: Stage) -> None:
     assert await bob.next() == ("call:offer", {"offer": OFFER, "from": alice.name, "callType": "video"})
 
 
+@every_pair
 async def test_reject(clients: Stage) -> None:
     alice, bob = await clients.join("alice", "bob")
     call_id = await ring(alice, bob)
@@ -135,6 +147,7 @@ async def test_connected_is_confirmed_by_the_acknowledgement_alone(clients: Stag
     assert joined["call"]["state"] == "connected"
 
 
+@some_pairs
 async def test_nobody_answers(impatient_clients: Stage) -> None:
     alice, bob = await impatient_clients.join("alice", "bob")
     call_id = await ring(alice, bob)
@@ -151,9 +164,10 @@ async def test_an_answered_call_rings_no_more(impatient_clients: Stage) -> None:
     await hear_nothing(alice, bob)
 
 
+@some_pairs
 @pytest.mark.parametrize("who", [0, 1], ids=["caller", "callee"])
-@pytest.mark.parametrize("leave", [JsClient.disconnect, JsClient.close_engine], ids=["goodbye", "engine"])
-async def test_a_party_leaves_a_call(impatient_clients: Stage, who: int, leave: Callable[[JsClient], None]) -> None:
+@pytest.mark.parametrize("leave", [methodcaller("disconnect"), methodcaller("close_engine")], ids=["goodbye", "engine"])
+async def test_a_party_leaves_a_call(impatient_clients: Stage, who: int, leave: Callable[[Client], None]) -> None:
     pair = await impatient_clients.join("alice", "bob")
     leaver, stayer = pair[who], pair[1 - who]
     call_id = await answered(pair[0], pair[1])
@@ -182,6 +196,7 @@ async def test_a_user_who_leaves_outside_of_a_call_disturbs_nobody(clients: Stag
     await hear_nothing(alice, bob)
 
 
+@every_pair
 async def test_many_candidates_follow_a_large_offer_in_order(clients: Stage) -> None:
     alice, bob = await clients.join("alice", "bob")
     await ring(alice, bob)
@@ -212,6 +227,7 @@ async def test_events_during_the_upgrade_keep_their_order(clients: Stage) -> Non
     await hear_nothing(alice, carol)
 
 
+@some_pairs
 async def test_unicode_arrives_unchanged(clients: Stage) -> None:
     alice, bob = await clients.connect("alice"), await clients.connect("bob")
     caller, callee = f"{UNICODE} {alice.name}", f"{UNICODE} {bob.name}"

@@ -3,21 +3,22 @@
 import itertools
 from pathlib import Path
 
-from tests.interop.js_client import Heard, JsClient, Stage
+from tests.interop.client import Client, Heard
 from tests.interop.py_client import py_client
 from tests.interop.script import all_hear, ended, hear_nothing, refused, ring
+from tests.interop.stage import Stage
 from tests.support.backend import Asked, http, running_backend
 from tests.support.privacy import assert_nothing_private
 from tests.support.server import running_server
 
 
-def shown(user: JsClient | str, *, online: bool, in_call: bool) -> Heard:
+def shown(user: Client | str, *, online: bool, in_call: bool) -> Heard:
     """A `user:status`."""
     name = user if isinstance(user, str) else user.name
     return ("user:status", {"userId": name, "isOnline": online, "isInCall": in_call})
 
 
-async def watch(watcher: JsClient, *users: str) -> list[Heard]:
+async def watch(watcher: Client, *users: str) -> list[Heard]:
     """Watch users, and give what is told at once: before the acknowledgement, which is plain."""
     assert await watcher.ask("user:watch", {"userIds": users}) == {"ok": True}
     return [await watcher.next() for _ in users]

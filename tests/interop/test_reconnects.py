@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from service.domain.missed import MAX_MESSAGES
-from tests.interop.js_client import Driver, Heard, JsClient, Stage, stage
+from tests.interop.client import Client, Heard
+from tests.interop.js_client import Driver
 from tests.interop.places import TwoNodes, two_nodes, urls_of
 from tests.interop.script import all_hear, answered, ended, hear_nothing, refused, status
+from tests.interop.stage import AT_ONCE, Stage, every_pair_at_once, some_pairs, stage
 from tests.support.server import Server, running_server
 
 OK = {"ok": True}
@@ -16,8 +18,7 @@ WATCHFUL = {"PING_INTERVAL_S": "1", "PING_TIMEOUT_S": "1"}
 HASTY = {"RECONNECT_GRACE_S": "0.3"}
 
 
-at_once = pytest.mark.parametrize("mode", ["websocket", "upgrade"])
-"""Where a loss shows at once."""
+at_once = pytest.mark.parametrize("mode", AT_ONCE)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,10 @@ def watchful_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNode
 
 
 @pytest.fixture
-async def clients(request: pytest.FixtureRequest, driver: Driver, place: str, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, urls_of(request, place, "watchful", "watchful_nodes"), mode) as opened:
+async def clients(
+    request: pytest.FixtureRequest, driver: Driver, place: str, mode: str, pair: str
+) -> AsyncIterator[Stage]:
+    async with stage(driver, urls_of(request, place, "watchful", "watchful_nodes"), mode, pair) as opened:
         yield opened
 
 
@@ -52,12 +55,14 @@ def short_grace_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoN
 
 
 @pytest.fixture
-async def hasty_clients(request: pytest.FixtureRequest, driver: Driver, place: str, mode: str) -> AsyncIterator[Stage]:
-    async with stage(driver, urls_of(request, place, "short_grace", "short_grace_nodes"), mode) as opened:
+async def hasty_clients(
+    request: pytest.FixtureRequest, driver: Driver, place: str, mode: str, pair: str
+) -> AsyncIterator[Stage]:
+    async with stage(driver, urls_of(request, place, "short_grace", "short_grace_nodes"), mode, pair) as opened:
         yield opened
 
 
-async def lose(client: JsClient, peer: JsClient, call_id: str, user: str | None = None) -> None:
+async def lose(client: Client, peer: Client, call_id: str, user: str | None = None) -> None:
     """The client's connection is lost, and its peer hears of it. On polling only silence shows that."""
     if await client.transport() == "polling":
         client.fall_silent()
@@ -66,7 +71,7 @@ async def lose(client: JsClient, peer: JsClient, call_id: str, user: str | None 
     assert await peer.next() == ("call:peer-reconnecting", {"callId": call_id, "userId": user or client.name})
 
 
-async def back(stage: Stage, lost: JsClient, peer: JsClient, call_id: str, role: str, missed: int = 0) -> JsClient:
+async def back(stage: Stage, lost: Client, peer: Client, call_id: str, role: str, missed: int = 0) -> Client:
     """A new connection on which the user of a lost one has joined and has found the call."""
     again = await stage.connect("again")
     again.emit("user:join", {"userId": lost.name})
@@ -77,24 +82,25 @@ async def back(stage: Stage, lost: JsClient, peer: JsClient, call_id: str, role:
     return again
 
 
-async def hears_back(peer: JsClient, lost: JsClient, call_id: str) -> None:
+async def hears_back(peer: Client, lost: Client, call_id: str) -> None:
     """The peer hears that the lost party is there again."""
     assert await peer.next() == ("call:peer-reconnected", {"callId": call_id, "userId": lost.name})
 
 
-async def send(sender: JsClient, receiver: JsClient, *numbers: int) -> None:
+async def send(sender: Client, receiver: Client, *numbers: int) -> None:
     """Send numbered candidates, each of which is taken."""
     for number in numbers:
         assert await sender.ask("ice:candidate", {"candidate": {"number": number}, "to": receiver.name}) == OK
 
 
-async def get(client: JsClient, sender: JsClient, *numbers: int) -> None:
+async def get(client: Client, sender: Client, *numbers: int) -> None:
     """Hear numbered candidates, and nothing in between."""
     for number in numbers:
         heard: Heard = ("ice:candidate", {"candidate": {"number": number}, "from": sender.name})
         assert await client.next() == heard
 
 
+@some_pairs
 @pytest.mark.parametrize("who", [0, 1], ids=["caller", "callee"])
 async def test_what_is_relayed_meanwhile_arrives_after_the_join_in_order(clients: Stage, who: int) -> None:
     pair = await clients.join("alice", "bob")
@@ -120,7 +126,7 @@ async def test_what_is_relayed_meanwhile_arrives_after_the_join_in_order(clients
     await hear_nothing(again, stayer)
 
 
-@at_once
+@every_pair_at_once
 async def test_a_party_that_is_lost_twice(clients: Stage) -> None:
     alice, bob = await clients.join("alice", "bob")
     call_id = await answered(alice, bob)
@@ -189,7 +195,7 @@ async def test_another_device_takes_over_and_gets_nothing_twice(clients: Stage) 
     await hear_nothing(alice, laptop)
 
 
-@at_once
+@every_pair_at_once
 async def test_nobody_comes_back_in_time(hasty_clients: Stage) -> None:
     alice, bob = await hasty_clients.join("alice", "bob")
     call_id = await answered(alice, bob)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.interop.js_client import Heard, JsClient, Stage
+from tests.interop.client import Client, Heard
+from tests.interop.js_client import JsClient
 from tests.interop.script import (
     all_hear,
     answered,
@@ -16,6 +17,7 @@ from tests.interop.script import (
     ring,
     status,
 )
+from tests.interop.stage import Stage, every_pair
 
 UNKNOWN = "no-such-call"
 NOT_JOINED = "User not authenticated"
@@ -42,7 +44,7 @@ TEXTS = {
 IN_CALL = ("call:accept", "call:reject", "call:end", "call:connected")
 
 
-async def check(client: JsClient, event: str, payload: object, error: Heard) -> None:
+async def check(client: Client, event: str, payload: object, error: Heard) -> None:
     """The event is refused with this error, without an acknowledgement and with one; the socket stays open."""
     client.emit(event, payload)
     assert await client.next() == error
@@ -133,6 +135,7 @@ async def test_initiate_to_a_user_who_is_not_there(clients: Stage) -> None:
     assert await status(alice, alice.name) == (True, False)
 
 
+@every_pair
 async def test_initiate_to_a_user_in_a_call(clients: Stage) -> None:
     alice, bob, carol = await clients.join("alice", "bob", "carol")
     busy = refused("call:initiate", "User is not available", "user_not_available")
@@ -358,6 +361,7 @@ async def test_unknown_event(clients: Stage) -> None:
 async def test_reserved_event(clients: Stage, event: str) -> None:
     alice, bob = await clients.join("alice", "bob")
     await answered(alice, bob)
+    assert isinstance(alice, JsClient)
     alice.send_packet(f'2["{event}",{{}}]')
     assert await alice.next() == refused(event, "Reserved event name", "reserved_event")
     await hear_nothing(alice, bob)

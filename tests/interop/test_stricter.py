@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.interop.js_client import JsClient, Stage
+from tests.interop.client import Client
 from tests.interop.script import all_hear, answered, ended, hear_nothing, rejected, ring, status
+from tests.interop.stage import Stage, every_pair, some_pairs
 
 ROUNDS = 10
 
@@ -83,6 +84,7 @@ async def test_acknowledgement_of_a_reject(clients: Stage) -> None:
 # --- glare --------------------------------------------------------------------------------------------------
 
 
+@every_pair
 @pytest.mark.parametrize("first", [0, 1])
 async def test_calling_the_caller_back_answers_his_call(clients: Stage, first: int) -> None:
     pair = await clients.join("alice", "bob")
@@ -100,7 +102,7 @@ async def test_calling_the_caller_back_answers_his_call(clients: Stage, first: i
     await hear_nothing(early, late)
 
 
-async def one_call_of_two_nodes(alice: JsClient, bob: JsClient) -> None:
+async def one_call_of_two_nodes(alice: Client, bob: Client) -> None:
     """Between nodes the second caller is rung in time, or not at all: never when he has answered."""
     alice.emit("call:initiate", {"to": bob.name, "callType": "video"})
     bob.emit("call:initiate", {"to": alice.name, "callType": "video"})
@@ -121,6 +123,7 @@ async def one_call_of_two_nodes(alice: JsClient, bob: JsClient) -> None:
     await all_hear(ended(call_id, alice, "hangup"), alice, bob)
 
 
+@every_pair
 async def test_calling_each_other_at_once_becomes_one_call(clients: Stage, place: str) -> None:
     alice, bob = await clients.join("alice", "bob")
     if place != "one-node":
@@ -150,7 +153,7 @@ async def test_calling_each_other_at_once_becomes_one_call(clients: Stage, place
 # --- takeover -----------------------------------------------------------------------------------------------
 
 
-async def replaced(old: JsClient) -> None:
+async def replaced(old: Client) -> None:
     """The old socket is disconnected by the server, and hears nothing else."""
     assert await old.next() == ("disconnect", "io server disconnect")
 
@@ -166,6 +169,7 @@ async def test_second_join_takes_over_outside_of_a_call(clients: Stage) -> None:
     assert (await again.next())[0] == "call:incoming"
 
 
+@some_pairs
 @pytest.mark.parametrize("who", [0, 1], ids=["caller", "callee"])
 @pytest.mark.parametrize("connected", [False, True], ids=["connecting", "connected"])
 async def test_second_join_takes_the_call_over(clients: Stage, who: int, connected: bool) -> None:
