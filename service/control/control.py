@@ -169,6 +169,7 @@ class CallControl:
         await self._lost(session, Lost(by=session.id, goodbye=goodbye, with_node=with_node))
 
     async def _lost(self, session: Session, event: Lost) -> None:
+        """Whoever hears of the loss no longer finds the user online: nothing is waited for between the two."""
         if session.user is None:
             return
         self._presence.left(session.id)
