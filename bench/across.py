@@ -8,9 +8,11 @@ across costs. All run in turn, each with fresh processes.
 
 import argparse
 import contextlib
+import math
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import redis
@@ -20,9 +22,11 @@ from bench.figures import Figures, compare, percentile, table
 from bench.load.client import LoadError
 from bench.load.crowd import Crowd, Run
 from bench.measure import UNLIMITED
-from bench.server import OURS, REDIS, Process, free_port, node_command, running
+from bench.server import OURS, REDIS, Process, free_port, node_command, running, scrape
 
 TENTH = "at a tenth"
+ENTRIES = re.compile(r"(?m)^signalling_inbox_batch_size_count (\S+)$")
+MESSAGES = re.compile(r"(?m)^signalling_inbox_batch_size_sum (\S+)$")
 ASKING = frozenset({"cmdstat_info"})
 """Commands of the benchmark's own."""
 
@@ -40,6 +44,8 @@ class Cluster(NamedTuple):
 
     nodes: tuple[Process, Process]
     redis: Process
+    metrics: tuple[str, ...] = ()
+    """Where the nodes say how they are, if they do."""
 
     def cpu_s(self) -> float:
         """Seconds of CPU of both nodes."""
@@ -50,6 +56,11 @@ class Cluster(NamedTuple):
         with redis.Redis(port=self.redis.port) as client:
             stats = client.info("commandstats")
         return float(sum(each["calls"] for name, each in stats.items() if name not in ASKING))
+
+    def entries(self) -> tuple[float, float]:
+        """How many entries for each other the nodes have written so far, and how many messages were in them."""
+        told = "\n".join(map(scrape, self.metrics))
+        return _sum(ENTRIES, told), _sum(MESSAGES, told)
 
 
 class Peer(NamedTuple):
@@ -70,10 +81,12 @@ class Peer(NamedTuple):
             if self.observed:
                 sink = stack.enter_context(running((sys.executable, "-m", "bench.sink")))
                 settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink.port}", **UNLIMITED}
+            ports = free_port(), free_port()
             first, second = (
-                stack.enter_context(running(self.command, **settings, METRICS_PORT=str(free_port()))) for _ in range(2)
+                stack.enter_context(running(self.command, **settings, METRICS_PORT=str(port))) for port in ports
             )
-            yield Cluster((first, second), shared)
+            metrics = tuple(f"http://127.0.0.1:{port}/metrics" for port in ports if self.observed)
+            yield Cluster((first, second), shared, metrics)
 
 
 def peers() -> tuple[Peer, ...]:
@@ -126,24 +139,30 @@ async def _limit(peer: Peer, load: Load) -> float:
 async def _turn(peer: Peer, load: Load, rate: float) -> tuple[Figures, float]:
     with peer.running() as cluster:
         crowd = await _crowd(peer, cluster, load)
-        used, asked, theirs = cluster.cpu_s(), cluster.commands(), cluster.redis.cpu_s()
-        full = await crowd.saturate(load.calls)
-        figures = {
-            "calls a second at saturation": full.calls / full.seconds,
-            "CPU of both nodes a call at saturation, ms": (cluster.cpu_s() - used) / full.calls * 1e3,
-            "CPU of Redis a call at saturation, ms": (cluster.redis.cpu_s() - theirs) / full.calls * 1e3,
-            "commands of Redis a call at saturation": (cluster.commands() - asked) / full.calls,
-        }
-        used, asked, theirs = cluster.cpu_s(), cluster.commands(), cluster.redis.cpu_s()
-        steady = await crowd.at_rate(load.calls, rate)
-        figures |= {
-            f"CPU of both nodes a call {TENTH}, ms": (cluster.cpu_s() - used) / steady.calls * 1e3,
-            f"CPU of Redis a call {TENTH}, ms": (cluster.redis.cpu_s() - theirs) / steady.calls * 1e3,
-            f"commands of Redis a call {TENTH}": (cluster.commands() - asked) / steady.calls,
-            **_latencies(steady),
-        }
+        full, figures = await _used(cluster, "at saturation", crowd.saturate(load.calls))
+        steady, at_a_tenth = await _used(cluster, TENTH, crowd.at_rate(load.calls, rate))
         await crowd.leave()
-    return figures, full.generator_share
+    of_full = {"calls a second at saturation": full.calls / full.seconds}
+    return {**of_full, **figures, **at_a_tenth, **_latencies(steady)}, full.generator_share
+
+
+async def _used(cluster: Cluster, when: str, work: Awaitable[Run]) -> tuple[Run, Figures]:
+    """A run, and what it took."""
+    used, asked, theirs, before = cluster.cpu_s(), cluster.commands(), cluster.redis.cpu_s(), cluster.entries()
+    run = await work
+    nodes, shared = cluster.cpu_s() - used, cluster.redis.cpu_s() - theirs
+    entries, messages = (now - then for now, then in zip(cluster.entries(), before, strict=True))
+    return run, {
+        f"CPU of both nodes a call {when}, ms": nodes / run.calls * 1e3,
+        f"CPU of Redis a call {when}, ms": shared / run.calls * 1e3,
+        f"CPU of all three a call {when}, ms": (nodes + shared) / run.calls * 1e3,
+        f"commands of Redis a call {when}": (cluster.commands() - asked) / run.calls,
+        f"messages an entry {when}": messages / entries if entries else math.nan,
+    }
+
+
+def _sum(values: re.Pattern[str], text: str) -> float:
+    return sum(map(float, values.findall(text)))
 
 
 def _latencies(run: Run) -> Figures:

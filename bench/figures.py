@@ -54,7 +54,8 @@ def table(rows: Sequence[Row]) -> str:
 
 def _of_row(row: Row) -> str:
     first, second, *further = (_number(value) for value in row.medians.values())
-    return _line(row.name, first, second, f"{row.ratio:.2f}", f"{row.lowest:.2f} to {row.highest:.2f}", *further)
+    ratio = ("-", "-") if math.isnan(row.ratio) else (f"{row.ratio:.2f}", f"{row.lowest:.2f} to {row.highest:.2f}")
+    return _line(row.name, first, second, *ratio, *further)
 
 
 def _line(*cells: str) -> str:

@@ -123,6 +123,13 @@ def free_port() -> int:
         return port
 
 
+def scrape(url: str) -> str:
+    """What a server of ours tells Prometheus."""
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
+        text: str = answer.read().decode()
+    return text
+
+
 def _wait_until_listening(server: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and server.poll() is None:
@@ -140,8 +147,7 @@ def _simulate(port: int, seconds: float) -> None:
 
 
 def _cpu_and_events(url: str) -> tuple[float, float]:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
-        text = answer.read().decode()
+    text = scrape(url)
     cpu = float(re.findall(r"(?m)^process_cpu_seconds_total (\S+)$", text)[0])
     events = sum(float(value) for value in re.findall(r"(?m)^signalling_events_total\{.*\} (\S+)$", text))
     return cpu, events

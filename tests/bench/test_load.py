@@ -48,7 +48,7 @@ async def test_at_a_rate_calls_wait_for_a_free_pair_and_are_all_made(relay: Proc
     run = await crowd.at_rate(10, 100_000.0)
     await crowd.leave()
     assert len(run.times.set_up) == 10
-    assert run.times.set_up == sorted(run.times.set_up), "a call that had to wait counts from when it was due"
+    assert sum(run.times.set_up) > run.seconds, "a call that had to wait counts from when it was due"
 
 
 async def test_calls_at_a_rate_come_at_that_rate(relay: Process) -> None:
