@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import re
 import resource
 import shutil
@@ -20,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NODE_SERVERS = ROOT / "bench" / "peers" / "node"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
+LISTENING_PORTS = range(10_000, 32_000)
+"""Below those that Linux gives to clients (`net.ipv4.ip_local_port_range`)."""
+
 SETTLE_STEP_S = 0.25
 SETTLE_STEPS = 40
 
@@ -117,10 +121,11 @@ def raise_file_limit() -> int:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, and that the system gives to no connection of a client meanwhile."""
+    while True:
+        port = random.choice(LISTENING_PORTS)  # noqa: S311 - nobody is kept from guessing it
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def scrape(url: str) -> str:
