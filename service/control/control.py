@@ -335,7 +335,8 @@ class CallControl:
             if await self._committed(placed.call, _grounds(attempt)):
                 event = Accept(by=session.id) if caller.call else None
                 self._observe(caller.call, event, placed)
-                self._perform(placed)
+                self._arm(placed.call)
+                self._router.tell(placed.effects)
                 return Outcome(_confirmation(placed, session.id), placed.call.id)
         raise ContentionError
 
@@ -433,10 +434,6 @@ class CallControl:
         except ConflictError:
             return False
         return True
-
-    def _perform(self, done: Step) -> None:
-        self._arm(done.call)
-        self._router.tell(done.effects)
 
     def _arm(self, call: Call) -> None:
         deadline = call.deadline_s
